@@ -1,0 +1,228 @@
+"""The command line: `serbench COMMAND …`. Each command imports what it needs, when it runs.
+
+    serbench run demo
+    serbench run open --seeds 0 1 2 --recipe.epochs 60
+    serbench report
+
+Bad input ends with one sentence on standard error and exit code 2; an interrupt with 130.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import SuiteError
+
+if TYPE_CHECKING:
+    from bench.config import Plan
+    from bench.folders import Folders
+
+HELP = """\
+usage: serbench COMMAND [options]
+
+Which token mixer should a speech emotion recogniser use? Train every mixer alike, measure it, compare.
+
+  run PRESET           train what has no record yet, profile, and write the report
+  train                train one system (a mixer layout on one fold)
+  profile              time and weigh every mixer and encoder on this machine
+  report               leaderboard and figures from the records in results/
+  mixers               list the registered token mixers
+  corpora list         corpora this version reads, and where they come from
+  corpora check NAME…  open every file: counts, folds, bad files, duplicates
+  corpora prepare NAME…  read the audio and cache its features now
+  predict FILE…        emotion probabilities of recordings from a trained checkpoint
+
+presets:
+  demo                 every mixer on a generated corpus; minutes on two cores, needs no data
+  open                 every mixer from scratch on RAVDESS and EMO-DB; needs SER_DATA_ROOT
+
+examples:
+  serbench run demo
+  SER_DATA_ROOT=/data serbench run open --tasks ravdess/luna --seeds 0 1 2
+  serbench train --layout "mamba2*3 softmax" --task ravdess/luna --fold 0
+  serbench predict clip.wav
+
+`serbench COMMAND --help` shows every setting with its default. Results go to results/ under the
+working directory (--results), cached features to ~/.cache/serbench (--cache or SER_CACHE).
+"""
+
+
+def main() -> None:
+    """Entry point of the `serbench` script."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    try:
+        name, rest = arguments[0], arguments[1:]
+        if name not in COMMANDS:
+            raise SuiteError(f"no command {name!r}; there is {', '.join(COMMANDS)} (serbench --help)")
+        return COMMANDS[name](rest)
+    except SuiteError as error:
+        print(f"serbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("serbench: interrupted; the same command continues where this one stopped", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
+    from bench import presets
+    from bench.flags import RunFlags, parse
+
+    if not arguments or arguments[0].startswith("-"):
+        print(f"usage: serbench run PRESET [options]\n\npresets: {', '.join(presets.PRESETS)}")
+        print("`serbench run PRESET --help` shows every setting of that preset.")
+        return 0 if arguments in (["-h"], ["--help"]) else 2
+    default = RunFlags(plan=presets.build(arguments[0]))
+    flags = parse(RunFlags, f"serbench run {arguments[0]}", arguments[1:], default)
+    failed = _train_plan(flags.plan, flags.places.folders(), flags.workers)
+    if flags.profile:
+        _profile_plan(flags.plan, flags.places.results)
+    _write_report(flags.places.results)
+    return 1 if failed else 0
+
+
+def _train(arguments: list[str]) -> int:
+    from bench.flags import TrainFlags, parse
+
+    flags = parse(TrainFlags, "serbench train", arguments)
+    return 1 if _train_plan(flags.plan(), flags.places.folders(), 1) else 0
+
+
+def _train_plan(plan: Plan, folders: Folders, workers: int | None) -> bool:
+    """Train a plan's missing cells and say what was done; True where some cell failed."""
+    from bench.training import grid
+
+    summary = grid.run(plan, folders, workers or os.cpu_count() or 1)
+    print(
+        f"{plan.name}: {summary.trained} trained, {summary.already_done} already done, {len(summary.failed)} failed"
+    )
+    for name, reason in summary.failed:
+        print(f"  {name}: {reason}")
+    return bool(summary.failed)
+
+
+def _profile(arguments: list[str]) -> int:
+    from bench.flags import ProfileFlags, parse
+
+    flags = parse(ProfileFlags, "serbench profile", arguments)
+    _profile_plan(flags.plan(), flags.results)
+    return 0
+
+
+def _profile_plan(plan: Plan, results: Path) -> None:
+    from bench.evidence.store import Store
+    from bench.measuring.profile import profile
+    from bench.model import layout
+
+    layouts = plan.layouts or layout.standard()
+    summary = profile(plan.profiling, plan.features, plan.encoder, layouts, Store(results))
+    print(f"profile: {summary.done} shapes measured, {summary.skipped} already done, {summary.failed} failed")
+
+
+def _report(arguments: list[str]) -> int:
+    from bench.flags import ReportFlags, parse
+
+    _write_report(parse(ReportFlags, "serbench report", arguments).results)
+    return 0
+
+
+def _write_report(results: Path) -> None:
+    from bench.report import write_report
+
+    for path in write_report(results):
+        print(path)
+
+
+def _mixers(arguments: list[str]) -> int:
+    from bench.flags import MixersFlags, parse
+    from bench.listing import mixers_table, show
+
+    flags = parse(MixersFlags, "serbench mixers", arguments)
+    show(mixers_table(flags.d_model, flags.num_heads))
+    return 0
+
+
+def _corpora(arguments: list[str]) -> int:
+    verbs: dict[str, Callable[[list[str]], int]] = {
+        "list": _corpora_list,
+        "check": _corpora_check,
+        "prepare": _corpora_prepare,
+    }
+    if not arguments or arguments[0] not in verbs:
+        print("usage: serbench corpora list | check NAME… | prepare NAME…")
+        return 0 if arguments in (["-h"], ["--help"]) else 2
+    return verbs[arguments[0]](arguments[1:])
+
+
+def _corpora_list(arguments: list[str]) -> int:
+    from bench.listing import corpora_table, show
+
+    show(corpora_table())
+    return 0
+
+
+def _corpora_check(arguments: list[str]) -> int:
+    from bench import corpora
+    from bench.features.inspection import inspect, report_lines
+    from bench.flags import CorporaFlags, parse
+
+    flags = parse(CorporaFlags, "serbench corpora check", arguments)
+    folders, bad = flags.places.folders(), False
+    for name in flags.names or corpora.names():
+        manifest = corpora.load(name, folders.data_root, cache=folders.cache)
+        inspection = inspect(manifest)
+        print("\n".join(report_lines(manifest, inspection)))
+        bad = bad or bool(inspection.problems or manifest.problems)
+    return 2 if bad else 0
+
+
+def _corpora_prepare(arguments: list[str]) -> int:
+    from bench import corpora
+    from bench.features import cache
+    from bench.flags import CorporaFlags, parse
+
+    flags = parse(CorporaFlags, "serbench corpora prepare", arguments)
+    folders = flags.places.folders()
+    for name in flags.names or corpora.names():
+        manifest = corpora.load(name, folders.data_root, cache=folders.cache)
+        store = cache.prepare(manifest, flags.features, folders.cache, skip_bad=folders.skip_bad)
+        print(f"{name}: features of {len(store):,} utterances ready, {len(store.skipped)} files left out")
+    return 0
+
+
+def _predict(arguments: list[str]) -> int:
+    from bench.evidence.store import Store
+    from bench.flags import PredictFlags, parse
+    from bench.prediction import best_checkpoint, predict
+
+    flags = parse(PredictFlags, "serbench predict", arguments)
+    path = flags.checkpoint or best_checkpoint(Store(flags.results))
+    table = predict(flags.files, path)
+    print(f"checkpoint: {path}", file=sys.stderr)
+    print(table.to_csv(index=False, float_format="%.4f"), end="")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "run": _run,
+    "train": _train,
+    "profile": _profile,
+    "report": _report,
+    "mixers": _mixers,
+    "corpora": _corpora,
+    "predict": _predict,
+}
+
+
+if __name__ == "__main__":
+    main()

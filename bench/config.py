@@ -1,0 +1,144 @@
+"""One tree of typed, frozen settings; what a run depends on, and nothing else.
+
+A `Plan` (one preset, possibly overridden by flags) expands into `Cell`s: mixer layout × corpus ×
+protocol × fold × seed, each holding its fully resolved settings. A cell's id is a hash of those
+settings, so a finished cell is never run twice and an edited default never relabels an old result.
+
+    plan = presets.build("open")
+    [cell.id for cell in grid.cells(plan, folds_of)]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Direction = Literal["causal", "bidirectional"]
+PositiveInt = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """Base of every settings class: frozen, and no field that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def content_id(settings: BaseModel) -> str:
+    """First 16 hex digits of the SHA-256 of the canonical JSON of `settings`."""
+    canonical = json.dumps(settings.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+class Features(Settings):
+    """Log-mel front end (Slaney mel scale and norm, as librosa's default)."""
+
+    sample_rate_hz: PositiveInt = 16_000
+    window_ms: float = 25.0
+    hop_ms: float = 10.0
+    num_mels: PositiveInt = 64
+    min_hz: float = 20.0
+    max_hz: float = 8_000.0
+    floor: float = 1e-10  # mel power is clamped here before the logarithm
+
+
+class Augmentation(Settings):
+    """Masking and stretching of the log-mel in training (SpecAugment, Park et al. 2019); 0 is off."""
+
+    time_masks: int = 2
+    time_mask_frames: int = 30
+    mel_masks: int = 2
+    mel_mask_bins: int = 10
+    mel_shift_bins: int = 3  # random shift along the mel axis: pitch and vocal tract length
+    time_stretch: float = 0.15  # random rate in 1 ± this
+    gain_db: float = 6.0
+
+
+class Encoder(Settings):
+    """The encoder that all mixers share; `match="params"` sets the feed-forward width (design §4)."""
+
+    d_model: PositiveInt = 96
+    num_layers: PositiveInt = 4
+    num_heads: PositiveInt = 4
+    subsampling: Literal[1, 2, 4] = 4  # frames of log-mel to one encoder frame
+    position_kernel: PositiveInt = 15  # depthwise-convolution position encoding
+    feedforward_ratio: float = 2.0  # hidden width of the softmax encoder's feed-forward over d_model
+    dropout: Fraction = 0.1
+    match: Literal["params", "stock"] = "params"
+
+
+class Recipe(Settings):
+    """How every student is trained; the same for all mixers of a comparison."""
+
+    epochs: PositiveInt = 40
+    batch_size: PositiveInt = 32
+    peak_lr: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_fraction: Fraction = 0.1
+    clip_norm: float = 1.0
+    label_smoothing: Fraction = 0.1
+    class_weights: bool = True
+    max_train_s: float = 6.0  # longer utterances are cropped at random in training
+    augmentation: Augmentation = Augmentation()
+
+
+class System(Settings):
+    """What is compared: a layout of mixers ("softmax", "mamba2*3 softmax") and its direction."""
+
+    layout: str
+    direction: Direction = "bidirectional"
+
+
+class Task(Settings):
+    """What a cell is trained and scored on."""
+
+    corpus: str
+    protocol: str
+    fold: Annotated[int, Field(ge=0)] = 0
+    corpus_options: dict[str, int] = {}  # settings of a generated corpus (size, seed); empty for real ones
+
+
+class Cell(Settings):
+    """One trained model: everything that its result depends on."""
+
+    task: Task
+    seed: int
+    system: System
+    features: Features = Features()
+    encoder: Encoder = Encoder()
+    recipe: Recipe = Recipe()
+
+    @property
+    def id(self) -> str:
+        """Hash of the resolved settings; the record's file name."""
+        return content_id(self)
+
+
+class Profiling(Settings):
+    """What to time: forward passes at these lengths of speech, batch 1."""
+
+    seconds: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 60.0)
+    directions: tuple[Direction, ...] = ("bidirectional",)
+    targets: tuple[Literal["mixer", "encoder"], ...] = ("mixer", "encoder")
+    threads: PositiveInt = 1
+    time_limit_s: float = 2.0  # sampling of one cell stops here, converged or not
+    relative_interval: float = 0.03  # of the median, at which sampling stops
+
+
+class Plan(Settings):
+    """A preset: which cells to train and what to profile."""
+
+    name: str
+    tasks: tuple[str, ...]  # CORPUS/PROTOCOL, as "ravdess/luna"
+    folds: tuple[int, ...] = ()  # none named: all folds of each protocol
+    seeds: tuple[int, ...] = (0,)
+    layouts: tuple[str, ...] = ()  # none named: every registered mixer and the Mamba hybrid
+    directions: tuple[Direction, ...] = ("bidirectional",)
+    synthetic: dict[str, int] = {}  # options of the synthetic corpus
+    features: Features = Features()
+    encoder: Encoder = Encoder()
+    recipe: Recipe = Recipe()
+    profiling: Profiling = Profiling()

@@ -1,0 +1,88 @@
+"""Corpora: one a file, all giving one `Manifest`. Reads names and label files, never audio, never torch.
+
+    names()                                              # ("emodb", "ravdess", "synthetic")
+    load("ravdess", Path("/data"))                       # /data/ravdess, or /data itself
+    load("synthetic", None, {"speakers": 12})            # generated once, in the cache
+
+A corpus is a module of this package that defines NAME, TITLE, LICENCE, EMOTIONS, PROTOCOLS and
+`load(root, **options) -> Manifest`; nothing else need be edited to add one. A corpus that defines
+GENERATED = True makes its own recordings under `root`, which then lies in the cache.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from functools import cache as once
+from pathlib import Path
+from types import ModuleType
+
+from bench.corpora.manifest import Fold, Manifest
+from bench.errors import SuiteError
+from bench.folders import cache_folder, data_folder
+
+__all__ = ["Fold", "Manifest", "find", "load", "names"]
+
+
+def names() -> tuple[str, ...]:
+    """The names of all corpora, sorted."""
+    return tuple(_corpora())
+
+
+def find(name: str) -> ModuleType:
+    """The module of a corpus (NAME, TITLE, LICENCE, …); SuiteError listing the names for an unknown one."""
+    if name not in _corpora():
+        raise SuiteError(f"no corpus {name!r}; there is {', '.join(names())}")
+    return _corpora()[name]
+
+
+def load(
+    name: str,
+    data_root: Path | None,
+    options: Mapping[str, int] | None = None,
+    cache: Path | None = None,
+) -> Manifest:
+    """The manifest of corpus `name`.
+
+    Its folder is `data_root/<name>` in any case of letters, or `data_root` itself; without
+    `data_root`, `$SER_DATA_ROOT` is taken. A generated corpus lies under `cache` instead (default:
+    `bench.folders.cache_folder()`). `options` go to the corpus. SuiteError where the corpus, an
+    option or the folder is unknown.
+    """
+    corpus = find(name)
+    _check_options(corpus, options or {})
+    if getattr(corpus, "GENERATED", False):
+        root = (cache or cache_folder()) / "corpora" / name
+    else:
+        root = _folder(name, data_root)
+    manifest: Manifest = corpus.load(root, **(options or {}))
+    return manifest
+
+
+@once
+def _corpora() -> dict[str, ModuleType]:
+    modules = [importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
+    found = {module.NAME: module for module in modules if hasattr(module, "NAME")}
+    return dict(sorted(found.items()))
+
+
+def _check_options(corpus: ModuleType, options: Mapping[str, int]) -> None:
+    known = [name for name in inspect.signature(corpus.load).parameters if name != "root"]
+    for option in options:
+        if option not in known:
+            offered = f"its options are {', '.join(known)}" if known else "it has no options"
+            raise SuiteError(f"{corpus.NAME}: no option {option!r}; {offered}")
+
+
+def _folder(name: str, data_root: Path | None) -> Path:
+    root = data_root or data_folder()
+    if root is None:
+        raise SuiteError(
+            f"{name}: no data folder given; set SER_DATA_ROOT or --data-root to the folder that holds {name}/"
+        )
+    if not root.is_dir():
+        raise SuiteError(f"{name}: the data folder {root} does not exist; set SER_DATA_ROOT or --data-root")
+    inside = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name.lower() == name]
+    return inside[0] if inside else root

@@ -1,0 +1,140 @@
+"""Records: the JSON on disk from which every table and figure is made (design §5).
+
+    RunRecord       one trained cell            results/runs/<id>.json
+    ProfileRecord   one timed shape             results/profiles/<id>.json
+    predictions     per-utterance logits        results/predictions/<run id>.parquet
+
+Predictions have the columns `split` ("dev"/"test"), `utterance`, `speaker`, `gender`, `duration_s`,
+`label` and one `logit_<emotion>` float column a class. Reading and writing: `bench.evidence.store`.
+This module and its neighbours import no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from bench.config import Cell, Encoder, Features, Settings, System, content_id
+
+SCHEMA_VERSION = 1
+Status = Literal["ok", "failed", "oom", "diverged"]
+
+
+class Environment(Settings):
+    """Where a number was made."""
+
+    device: str  # the processor's or GPU's model name: how hardware is named in tables
+    device_kind: Literal["cpu", "cuda"]
+    cores: int
+    threads: int
+    memory_bytes: int
+    operating_system: str
+    python: str
+    packages: dict[str, str]  # name → version
+    git_commit: str = ""
+    git_dirty: bool = False
+
+
+class Label(Settings):
+    """How a system is shown: mixer names in the layout, its text, its paper."""
+
+    text: str  # "RetNet", "Mamba-2 ×3 + softmax"
+    mixers: tuple[str, ...]  # distinct mixer names, in layout order
+    paper: str = ""
+
+
+class Parameters(Settings):
+    """Trained parameters, counted."""
+
+    total: int
+    mixers: int
+    feedforward_width: int
+
+
+class Epoch(Settings):
+    """One line of the learning curve."""
+
+    epoch: int
+    train_loss: float
+    dev_uar: float
+    dev_macro_f1: float
+
+
+class Cost(Settings):
+    """What training took. A cohort's step time is attributed to its students one by one."""
+
+    train_s: float  # seconds in this student's own forward, backward and optimiser
+    cohort_wall_s: float  # wall time of the whole cohort, shared by all its students
+    cohort: tuple[str, ...]  # layouts trained side by side
+    epochs: int
+
+
+class RunRecord(Settings):
+    """One trained cell. `metrics[split][name]`: uar, macro_f1, wa and recall_<emotion>, as fractions."""
+
+    kind: Literal["run"] = "run"
+    schema_version: Literal[1] = 1
+    id: str
+    preset: str
+    config: Cell
+    label: Label
+    synthetic: bool
+    corpus_title: str
+    emotions: tuple[str, ...]
+    status: Status
+    reason: str = ""  # why, where status is not "ok"
+    utterances: dict[str, int] = Field(default_factory=dict)  # per split
+    skipped_files: tuple[str, ...] = ()
+    best_epoch: int | None = None
+    metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
+    curve: tuple[Epoch, ...] = ()
+    parameters: Parameters | None = None
+    cost: Cost | None = None
+    environment: Environment
+
+
+class Shape(Settings):
+    """What is timed, and on what: all that identifies a profile."""
+
+    target: Literal["mixer", "encoder"]  # one mixer layer alone, or log-mel → logits
+    system: System
+    seconds: float
+    features: Features
+    encoder: Encoder
+    batch: int = 1
+    dtype: str = "float32"
+    device: str  # Environment.device
+    threads: int
+
+    @property
+    def id(self) -> str:
+        """Hash of the shape; the record's file name."""
+        return content_id(self)
+
+
+class ProfileRecord(Settings):
+    """Forward latency and memory of one shape.
+
+    `peak_bytes` is the peak above resident weights and inputs; `state_bytes` what a causal stream
+    keeps (None where the mixer does not say).
+    """
+
+    kind: Literal["profile"] = "profile"
+    schema_version: Literal[1] = 1
+    id: str
+    shape: Shape
+    label: Label
+    status: Status
+    reason: str = ""
+    frames: int
+    samples_ms: tuple[float, ...] = ()
+    median_ms: float | None = None
+    median_low_ms: float | None = None  # 95 % interval of the median
+    median_high_ms: float | None = None
+    converged: bool = False
+    peak_bytes: int | None = None
+    state_bytes: int | None = None
+    flops: int | None = None
+    parameters: int | None = None
+    environment: Environment

@@ -1,0 +1,120 @@
+"""The results folder: atomic writes, validated reads.
+
+store = Store(Path("results"))
+store.write(record)                  # results/runs/<id>.json, never half a file
+store.runs(), store.profiles()       # every record, validated; a bad one stops with its path and field
+store.write_predictions(run_id, table)
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+from pydantic import ValidationError
+
+from bench.errors import SuiteError
+from bench.evidence.records import ProfileRecord, RunRecord
+
+Record = TypeVar("Record", RunRecord, ProfileRecord)
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; on leaving, it is flushed to disk and renamed to `path`.
+
+    Nothing is left behind where the body or the disk fails; a full or read-only disk is a SuiteError.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise SuiteError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose another folder"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+class Store:
+    """The records under one results folder."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` need not exist yet."""
+        self.root = root
+
+    def run_path(self, run_id: str) -> Path:
+        return self.root / "runs" / f"{run_id}.json"
+
+    def profile_path(self, profile_id: str) -> Path:
+        return self.root / "profiles" / f"{profile_id}.json"
+
+    def predictions_path(self, run_id: str) -> Path:
+        return self.root / "predictions" / f"{run_id}.parquet"
+
+    def checkpoint_path(self, run_id: str) -> Path:
+        return self.root / "checkpoints" / f"{run_id}.pt"
+
+    def write(self, record: RunRecord | ProfileRecord) -> Path:
+        """Write one record atomically and return its path."""
+        path = self.run_path(record.id) if isinstance(record, RunRecord) else self.profile_path(record.id)
+        with atomic(path) as temporary:
+            temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        return path
+
+    def write_predictions(self, run_id: str, table: pd.DataFrame) -> Path:
+        """Write the per-utterance logits of one run (columns: see `bench.evidence.records`)."""
+        path = self.predictions_path(run_id)
+        with atomic(path) as temporary:
+            table.to_parquet(temporary, index=False)
+        return path
+
+    def predictions(self, run_id: str) -> pd.DataFrame:
+        """Per-utterance logits of one run; SuiteError where they are missing or damaged."""
+        path = self.predictions_path(run_id)
+        try:
+            return pd.read_parquet(path)
+        except Exception as error:
+            raise SuiteError(
+                f"{path}: predictions cannot be read ({error}); delete the run's record to redo it"
+            ) from error
+
+    def runs(self) -> list[RunRecord]:
+        """Every run record, sorted by id; the first invalid one raises SuiteError with path and field."""
+        return _read_all(self.root / "runs", RunRecord.model_validate_json)
+
+    def profiles(self) -> list[ProfileRecord]:
+        """Every profile record, sorted by id; see `runs`."""
+        return _read_all(self.root / "profiles", ProfileRecord.model_validate_json)
+
+
+def _read_all(folder: Path, parse: Callable[[bytes], Record]) -> list[Record]:
+    return [_read(path, parse) for path in sorted(folder.glob("*.json"))]
+
+
+def _read(path: Path, parse: Callable[[bytes], Record]) -> Record:
+    try:
+        record = parse(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
+        raise SuiteError(
+            f"{path}: not a valid record: {where}: {first['msg']}; restore or delete it"
+        ) from error
+    if record.id != path.stem:
+        raise SuiteError(f"{path}: the record inside is {record.id!r}; restore the file's name or delete it")
+    return record

@@ -1,0 +1,150 @@
+"""One recording on disk to mono samples, or the plain reason why it cannot be used.
+
+    read(Path("a.wav"), 16_000)          # float32 (N,)
+    decode(Path("a.wav"))                # Recording: samples (N, C) as stored, rate_hz
+
+libsndfile reads a WAV file that has been cut short without complaint, so the length in the RIFF
+header is compared here; a cut FLAC file fails while decoding. (A cut Ogg file is a shorter Ogg file.)
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+PLAIN_FORMATS = (0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE)  # PCM, float, A-law, µ-law, extensible
+STREAMED_BYTES = 0x7FFFF000  # writers that cannot seek back put such a length, or more, in the header
+BLOCK_FRAMES = 2**20  # at most so many are asked for at once, whatever the header promises
+FINE_FRAMES = 256  # the step in which a broken file is counted
+UNKNOWN_FRAMES = 2**62  # libsndfile's length, or more, of a FLAC stream that does not say its own
+
+
+class AudioError(ValueError):
+    """A recording cannot be used; the message is the reason, without the path."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Samples as stored: (N, C) float32, full scale ±1, at `rate_hz`."""
+
+    samples: NDArray[np.float32]
+    rate_hz: int
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.rate_hz
+
+
+def read(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
+    """Mono samples (N,), float32, at `sample_rate_hz`: channels averaged, then resampled (soxr HQ).
+
+    AudioError with the reason where the file is missing, empty, not audio, cut short, without
+    samples, or holds NaN or infinite samples. Silence is fine.
+    """
+    recording = decode(path)
+    mono = recording.samples.mean(axis=1) if recording.samples.shape[1] > 1 else recording.samples[:, 0]
+    if recording.rate_hz != sample_rate_hz:
+        mono = _resample(mono, recording.rate_hz, sample_rate_hz)
+    return mono
+
+
+def decode(path: Path) -> Recording:
+    """The samples of `path` as stored, checked; AudioError as in `read`."""
+    _check_file(path)
+    try:
+        samples, rate_hz = _samples(path)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"not audio (libsndfile: {error.error_string.rstrip('.')})") from error
+    if not len(samples):
+        raise AudioError("no samples")
+    bad = samples.size - int(np.isfinite(samples).sum())
+    if bad:
+        raise AudioError(f"{bad} NaN or infinite samples")
+    return Recording(samples, rate_hz)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except FileNotFoundError:
+        raise AudioError("missing") from None
+    except OSError as error:
+        raise AudioError(f"cannot be opened ({(error.strerror or str(error)).lower()})") from error
+    if empty:
+        raise AudioError("empty file")
+
+
+def _samples(path: Path) -> tuple[NDArray[np.float32], int]:
+    """All samples (N, C) and their rate in Hz; AudioError where there are fewer than the header promises."""
+    with soundfile.SoundFile(path) as file:
+        promised = _promised_frames(path, file)
+        try:
+            samples = np.concatenate(list(_blocks(file, BLOCK_FRAMES)))
+        except soundfile.LibsndfileError as error:
+            raise AudioError(_cut_short(promised, _decodable_frames(path))) from error
+        if len(samples) < promised:
+            raise AudioError(_cut_short(promised, len(samples)))
+        return samples, int(file.samplerate)
+
+
+def _blocks(file: soundfile.SoundFile, frames: int) -> Iterator[NDArray[np.float32]]:
+    """Blocks (≤ frames, C) to the end of the file; the last is short, and empty where it falls so."""
+    while True:
+        block = file.read(frames, dtype="float32", always_2d=True)
+        yield block
+        if len(block) < frames:
+            return
+
+
+def _decodable_frames(path: Path) -> int:
+    held = 0
+    with soundfile.SoundFile(path) as file, suppress(soundfile.LibsndfileError):
+        for block in _blocks(file, FINE_FRAMES):
+            held += len(block)
+    return held
+
+
+def _promised_frames(path: Path, file: soundfile.SoundFile) -> int:
+    """Length that the header states, for a streamed WAV file the length that there is."""
+    if file.frames >= UNKNOWN_FRAMES:
+        raise AudioError("header states no length; encode the file anew")
+    return max(file.frames, _riff_frames(path)) if file.format in ("WAV", "WAVEX") else int(file.frames)
+
+
+def _cut_short(promised: int, held: int) -> str:
+    return f"header says {promised} frames, file holds {held}"
+
+
+def _riff_frames(path: Path) -> int:
+    """Frames that a RIFF/WAVE header states; 0 where it states none (streamed, compressed)."""
+    block_bytes = 0
+    with path.open("rb") as file:
+        if file.read(12)[:4] != b"RIFF":
+            return 0
+        while len(header := file.read(8)) == 8:
+            name, size = header[:4], int.from_bytes(header[4:], "little")
+            if name == b"data":
+                return size // block_bytes if block_bytes and size < STREAMED_BYTES else 0
+            content = file.read(size + size % 2)
+            if name == b"fmt " and len(content) >= 16:
+                format_tag, _, _, _, align = struct.unpack("<HHIIH", content[:14])
+                block_bytes = align if format_tag in PLAIN_FORMATS else 0
+    return 0
+
+
+def _resample(mono: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
+    import soxr  # only for the recordings that need it
+
+    resampled: NDArray[np.float32] = soxr.resample(mono, from_hz, to_hz, quality="HQ")
+    if not len(resampled):
+        raise AudioError(f"no samples at {to_hz} Hz")
+    return resampled

@@ -1,0 +1,175 @@
+"""Log-mels of a whole corpus on disk: computed once, then read as views of one memory map.
+
+    store = prepare(manifest, Features(), cache_folder())
+    store["03-01-01-01-01-01-01"]            # (T, M) float32, read-only
+    store.frames["03-01-01-01-01-01-01"], store.durations_s["03-01-01-01-01-01-01"], store.skipped
+
+`<cache>/features/<key>/` holds `frames.npy` (all utterances one after another, (ΣT, M) float32) and
+`index.parquet` (utterance, start, frames, duration_s, problem). The key is a hash of the settings and
+of every file's name, size and time of change, so that an edited recording is never read from the
+cache. A damaged folder is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.config import Features
+from bench.corpora.manifest import Manifest
+from bench.errors import Problem, SuiteError, UnusableFiles
+from bench.features.audio import AudioError, read
+from bench.folders import cache_folder, whole_folder
+from bench.progress import track
+
+__all__ = ["FeatureStore", "cache_folder", "prepare"]
+
+VERSION = 1  # of what is in the folder; raised when the same settings would give other numbers
+MEND = "Mend or remove them, or pass --skip-bad to train on the rest (recorded in every result)."
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureStore(Mapping[str, NDArray[np.float32]]):
+    """Utterance → log-mel frames (T, M), float32, read-only; T in `frames`, seconds in `durations_s`."""
+
+    utterances: tuple[str, ...]
+    frames: dict[str, int]
+    durations_s: dict[str, float]
+    skipped: tuple[Problem, ...]
+    _starts: dict[str, int]
+    _array: NDArray[np.float32]
+
+    def __getitem__(self, utterance: str) -> NDArray[np.float32]:
+        """A view of the memory map; KeyError for an utterance that the store has not."""
+        start = self._starts[utterance]
+        return self._array[start : start + self.frames[utterance]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.utterances)
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+
+def prepare(manifest: Manifest, features: Features, cache: Path, *, skip_bad: bool = False) -> FeatureStore:
+    """The log-mels of every utterance of `manifest`, from `cache` or computed into it.
+
+    UnusableFiles lists all recordings that cannot be used; with `skip_bad` they are left out and
+    listed in `FeatureStore.skipped`. SuiteError where no recording is left or the disk is full.
+    """
+    folder = cache / "features" / _key(manifest, features)
+    index = _load_index(folder, manifest, features)
+    if index is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        with whole_folder(folder) as temporary:
+            _build(manifest, features, temporary)
+        index = _load_index(folder, manifest, features)
+    if index is None:
+        raise SuiteError(f"{folder}: what was just written cannot be read back; check the disk")
+    problems = (*manifest.problems, *_problems(index, manifest))
+    if problems and (not skip_bad or not index["frames"].any()):
+        total = len(manifest) + len(manifest.problems)
+        what = f"{manifest.corpus}: {len(problems)} of {total} files cannot be used"
+        raise UnusableFiles(what, problems, MEND)
+    return _open(folder, index, problems)
+
+
+def _key(manifest: Manifest, features: Features) -> str:
+    parts = [VERSION, manifest.corpus, features.model_dump(mode="json")]
+    parts += [(path, *_stamp(manifest.root / path)) for path in manifest.table["path"]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of change in ns; (−1, −1) for a file that is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
+
+
+def _build(manifest: Manifest, features: Features, folder: Path) -> None:
+    """Write `frames.npy` utterance by utterance, its header last, and `index.parquet`."""
+    rows: list[tuple[str, int, int, float, str]] = []
+    start = 0
+    with (folder / "frames.npy").open("wb") as file:
+        _write_header(file, 0, features.num_mels)
+        for utterance, frames, duration_s, problem in _computed(manifest, features):
+            file.write(frames.tobytes())
+            rows.append((utterance, start, len(frames), duration_s, problem))
+            start += len(frames)
+        file.seek(0)
+        _write_header(file, start, features.num_mels)
+    index = pd.DataFrame(rows, columns=["utterance", "start", "frames", "duration_s", "problem"])
+    index.to_parquet(folder / "index.parquet", index=False)
+
+
+def _write_header(file: BinaryIO, frames: int, num_mels: int) -> None:
+    """NumPy pads the header so that its length is the same for any number of frames."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": (frames, num_mels)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _computed(
+    manifest: Manifest, features: Features
+) -> Iterator[tuple[str, NDArray[np.float32], float, str]]:
+    """Utterance, frames (T, M), seconds, and the reason why there are no frames, in manifest order."""
+    import torch
+
+    from bench.features.logmel import LogMel
+
+    logmel = LogMel(features)
+    rows = zip(manifest.table["utterance"], manifest.table["path"], strict=True)
+    for utterance, path in track(rows, f"log-mel of {manifest.corpus}", len(manifest)):
+        try:
+            samples = read(manifest.root / path, features.sample_rate_hz)
+        except AudioError as error:
+            yield utterance, np.empty((0, features.num_mels), np.float32), float("nan"), str(error)
+        else:
+            with torch.inference_mode():
+                frames = logmel(torch.from_numpy(samples)).numpy()
+            yield utterance, frames, len(samples) / features.sample_rate_hz, ""
+
+
+def _load_index(folder: Path, manifest: Manifest, features: Features) -> pd.DataFrame | None:
+    """The index of a whole, undamaged folder; None for any other."""
+    try:
+        index = pd.read_parquet(folder / "index.parquet")
+        array = np.load(folder / "frames.npy", mmap_mode="r")
+        whole = (
+            list(index["utterance"]) == list(manifest.table["utterance"])
+            and array.shape == (index["frames"].sum(), features.num_mels)
+            and (folder / "frames.npy").stat().st_size == array.offset + array.nbytes
+        )
+    except Exception:  # whatever a damaged file makes a reader raise
+        return None
+    return index if whole else None
+
+
+def _problems(index: pd.DataFrame, manifest: Manifest) -> tuple[Problem, ...]:
+    bad = index["problem"] != ""
+    pairs = zip(manifest.table["path"][bad], index["problem"][bad], strict=True)
+    return tuple(Problem(Path(path), reason) for path, reason in pairs)
+
+
+def _open(folder: Path, index: pd.DataFrame, problems: tuple[Problem, ...]) -> FeatureStore:
+    good = index[index["problem"] == ""]
+    utterances = tuple(good["utterance"])
+    return FeatureStore(
+        utterances=utterances,
+        frames=dict(zip(utterances, good["frames"].tolist(), strict=True)),
+        durations_s=dict(zip(utterances, good["duration_s"].tolist(), strict=True)),
+        skipped=problems,
+        _starts=dict(zip(utterances, good["start"].tolist(), strict=True)),
+        _array=np.asarray(np.load(folder / "frames.npy", mmap_mode="r")),
+    )

@@ -1,0 +1,132 @@
+"""What each command takes on its line: typed settings, from which tyro makes the flags and their help.
+
+flags = parse(RunFlags, "serbench run demo", ["--seeds", "0", "1"], RunFlags(plan=presets.build("demo")))
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import tyro
+from pydantic import Field, ValidationError
+
+from bench.config import Direction, Encoder, Features, Plan, Profiling, Recipe, Settings
+from bench.errors import SuiteError
+from bench.folders import Folders, cache_folder
+
+Words = tyro.conf.Positional
+BARE = tyro.conf.arg(name="")  # this group's flags stand without a prefix
+
+
+class Places(Settings):
+    """Where things are read and written."""
+
+    results: Path = Path("results")  # records, leaderboard and figures
+    data_root: Path | None = None  # folder that holds the corpora; else SER_DATA_ROOT
+    cache: Path | None = None  # cached features; else SER_CACHE, else ~/.cache/serbench
+    skip_bad: bool = False  # go on without recordings that cannot be read (recorded in every result)
+
+    def folders(self) -> Folders:
+        """The same, with the cache resolved."""
+        return Folders(self.results, self.cache or cache_folder(), self.data_root, self.skip_bad)
+
+
+class RunFlags(Settings):
+    """Train every cell of a preset that has no record yet, profile, and write the report."""
+
+    plan: Annotated[Plan, BARE]
+    places: Annotated[Places, BARE] = Places()
+    workers: int | None = Field(default=None, ge=1)  # cohorts trained at once; else one a core
+    profile: bool = True  # measure latency and memory after training
+
+
+class TrainFlags(Settings):
+    """Train one system on one fold."""
+
+    layout: str = "softmax"  # a mixer, or a layout like "mamba2*3 softmax"
+    direction: Direction = "bidirectional"
+    task: str = "ravdess/luna"  # CORPUS/PROTOCOL
+    fold: int = 0
+    seed: int = 0
+    features: Features = Features()
+    encoder: Encoder = Encoder()
+    recipe: Recipe = Recipe()
+    places: Annotated[Places, BARE] = Places()
+
+    def plan(self) -> Plan:
+        """A plan of this one cell."""
+        return Plan(
+            name="train",
+            tasks=(self.task,),
+            folds=(self.fold,),
+            seeds=(self.seed,),
+            layouts=(self.layout,),
+            directions=(self.direction,),
+            features=self.features,
+            encoder=self.encoder,
+            recipe=self.recipe,
+        )
+
+
+class ProfileFlags(Settings):
+    """Forward latency and peak memory of every mixer and encoder, against length, on this machine."""
+
+    layouts: tuple[str, ...] = ()  # none named: every registered mixer and the Mamba hybrid
+    profiling: Annotated[Profiling, BARE] = Profiling()
+    features: Features = Features()
+    encoder: Encoder = Encoder()
+    results: Path = Path("results")
+
+    def plan(self) -> Plan:
+        """A plan that trains nothing."""
+        return Plan(
+            name="profile",
+            tasks=(),
+            layouts=self.layouts,
+            features=self.features,
+            encoder=self.encoder,
+            profiling=self.profiling,
+        )
+
+
+class ReportFlags(Settings):
+    """Write the leaderboard and figures from the records; needs no data, model or torch."""
+
+    results: Path = Path("results")
+
+
+class MixersFlags(Settings):
+    """List the registered token mixers with their size and cost."""
+
+    d_model: int = Field(default=512, ge=1)
+    num_heads: int = Field(default=4, ge=1)
+
+
+class CorporaFlags(Settings):
+    """Read corpora by name; without a name, all of them."""
+
+    names: Words[tuple[str, ...]] = ()
+    features: Features = Features()
+    places: Annotated[Places, BARE] = Places()
+
+
+class PredictFlags(Settings):
+    """Emotion probabilities of recordings."""
+
+    files: Words[tuple[Path, ...]]  # wav or flac, any sampling rate
+    checkpoint: Path | None = None  # else the best on its dev split of those in results/checkpoints
+    results: Path = Path("results")
+
+
+Flags = TypeVar("Flags", bound=Settings)
+
+
+def parse(kind: type[Flags], command: str, arguments: list[str], default: Flags | None = None) -> Flags:
+    """The flags of one command line; a bad flag or value ends with exit code 2 and a sentence."""
+    try:
+        return tyro.cli(kind, prog=command, args=arguments, default=default, description=kind.__doc__)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SuiteError(f"{command}: {where}: {first['msg']} (got {first['input']!r})") from error

@@ -1,0 +1,139 @@
+"""What is timed: a shape becomes a callable, and the callable becomes a measurement.
+
+    measurement = measure(Job(shape, Effort(relative_interval=0.03, time_limit_s=2.0)))
+
+Runs in a fresh process (`bench.measuring.isolation`); this is the only file of the room that
+imports torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+import mixers
+from bench.evidence.records import Shape
+from bench.measuring.latency import Latency, sample_latency
+from bench.measuring.memory import peak_bytes
+from bench.model import recogniser
+
+NUM_EMOTIONS = 8  # the head of a timed encoder: the widest corpus, 0.1 % of the time
+
+
+@dataclass(frozen=True)
+class Target:
+    """One forward pass, ready to run, and what is known of it without running it."""
+
+    run: Callable[[], object]
+    state_bytes: int | None
+    flops: int | None
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to sample one shape, and how narrow its median should get (see `Profiling`)."""
+
+    relative_interval: float
+    time_limit_s: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """One shape to measure, by the function that builds its target."""
+
+    shape: Shape
+    effort: Effort
+    build: Callable[[Shape], Target]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one shape costs; the fields are those of `ProfileRecord`."""
+
+    latency: Latency
+    peak_bytes: int | None
+    state_bytes: int | None
+    flops: int | None
+    parameters: int
+
+
+def mel_frames(shape: Shape) -> int:
+    """Frames of log-mel in an utterance of this length."""
+    return max(1, round(shape.seconds * 1000 / shape.features.hop_ms))
+
+
+def encoder_frames(shape: Shape) -> int:
+    """Frames that reach the mixers, hence T of a mixer that is timed alone."""
+    return math.ceil(mel_frames(shape) / shape.encoder.subsampling)
+
+
+def build(shape: Shape) -> Target:
+    """The target of a shape on the CPU, with inputs and weights drawn from a fixed seed."""
+    torch.manual_seed(0)
+    return _mixer(shape) if shape.target == "mixer" else _encoder(shape)
+
+
+def measure(job: Job) -> Measurement:
+    """Latency in one pass over the shape, memory in another."""
+    _fix_threads(job.shape.threads)
+    target = job.build(job.shape)
+    latency = sample_latency(
+        target.run, relative_interval=job.effort.relative_interval, time_limit_s=job.effort.time_limit_s
+    )
+    return Measurement(latency, peak_bytes(target.run), target.state_bytes, target.flops, target.parameters)
+
+
+def _mixer(shape: Shape) -> Target:
+    settings, direction = shape.encoder, shape.system.direction
+    mixer = mixers.build(shape.system.layout, settings.d_model, settings.num_heads, direction=direction)
+    return _target(mixer, [mixer], encoder_frames(shape), settings.d_model, shape)
+
+
+def _encoder(shape: Shape) -> Target:
+    model = recogniser.build(shape.features, shape.encoder, shape.system, NUM_EMOTIONS)
+    inside = [module for module in model.modules() if isinstance(module, mixers.TokenMixer)]
+    return _target(model, inside, mel_frames(shape), shape.features.num_mels, shape)
+
+
+def _target(
+    model: nn.Module, inside: list[mixers.TokenMixer], length: int, width: int, shape: Shape
+) -> Target:
+    """Forward pass of `model` over one whole utterance; `inside` are its mixers, whose state it keeps."""
+    dtype = getattr(torch, shape.dtype)
+    model = model.to(dtype).eval()
+    x = torch.randn(shape.batch, length, width, dtype=dtype)
+    states = [_told(mixer, "state_bytes", encoder_frames(shape), dtype) for mixer in inside]
+
+    @torch.inference_mode()
+    def run() -> Tensor:
+        return model(x)
+
+    return Target(
+        run=run,
+        state_bytes=None if None in states else sum(state for state in states if state is not None),
+        flops=_told(model, "flops", length),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )
+
+
+def _told(model: nn.Module, cost: str, *arguments: object) -> int | None:
+    """What a cost method of the model answers; None where the model does not provide it."""
+    method = getattr(model, cost, None)
+    if method is None:
+        return None
+    try:
+        return method(*arguments)
+    except NotImplementedError:
+        return None
+
+
+def _fix_threads(threads: int) -> None:
+    """Threads inside an operator as asked, one operator at a time."""
+    torch.set_num_threads(threads)
+    if torch.get_num_interop_threads() != 1:  # may be set once only
+        torch.set_num_interop_threads(1)

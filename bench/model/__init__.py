@@ -1,0 +1,1 @@
+"""Models: the shared encoder with swappable mixers, attentive pooling, and the emotion head."""

@@ -1,0 +1,73 @@
+"""Layouts: which mixer stands in which layer, written as one string.
+
+    "softmax"              softmax in every layer
+    "mamba2*3 softmax"     three Mamba-2 layers, then one softmax layer: the Mamba hybrid
+
+A pattern shorter than the encoder repeats until it fills it. A hybrid is a layout, not a mixer.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+
+import mixers
+from bench.errors import SuiteError
+from bench.evidence.records import Label
+
+HYBRID = "mamba2*3 softmax"
+_TOKEN = re.compile(r"(?P<name>[A-Za-z][\w.-]*)(?:\*(?P<count>[1-9]\d{0,2}))?")
+
+
+def parse(layout: str) -> tuple[str, ...]:
+    """Mixer names of one pattern, in order; SuiteError on bad syntax or an unknown mixer."""
+    names: list[str] = []
+    for token in layout.split():
+        match = _TOKEN.fullmatch(token)
+        if match is None:
+            raise SuiteError(f"layout {layout!r}: {token!r} is not NAME or NAME*COUNT, as in {HYBRID!r}")
+        if match["name"] not in mixers.available():
+            known = ", ".join(mixers.available())
+            raise SuiteError(f"layout {layout!r}: no mixer {match['name']!r}; there is {known}")
+        names += [match["name"]] * int(match["count"] or 1)
+    if not names:
+        raise SuiteError(f"a layout is empty; write one like 'softmax' or {HYBRID!r}")
+    return tuple(names)
+
+
+def canonical(layout: str) -> str:
+    """The one spelling of a layout, so that equal layouts hash alike."""
+    runs = [(name, len(list(run))) for name, run in groupby(parse(layout))]
+    if len(runs) == 1:
+        return runs[0][0]
+    return " ".join(name if count == 1 else f"{name}*{count}" for name, count in runs)
+
+
+def expand(layout: str, num_layers: int) -> tuple[str, ...]:
+    """One mixer name a layer; SuiteError where the pattern does not fill the layers evenly."""
+    pattern = parse(canonical(layout))
+    if num_layers % len(pattern):
+        raise SuiteError(
+            f"layout {layout!r} has {len(pattern)} layers, which do not divide into {num_layers}"
+        )
+    return pattern * (num_layers // len(pattern))
+
+
+def label(layout: str) -> Label:
+    """How the layout is shown in tables and figures."""
+    runs = [(mixers.info(name), len(list(run))) for name, run in groupby(parse(canonical(layout)))]
+    parts = [entry.label if count == 1 else f"{entry.label} ×{count}" for entry, count in runs]
+    papers = dict.fromkeys(entry.paper for entry, _ in runs if entry.paper)
+    return Label(
+        text=" + ".join(parts),
+        mixers=tuple(dict.fromkeys(entry.name for entry, _ in runs)),
+        paper="; ".join(papers),
+    )
+
+
+def standard() -> tuple[str, ...]:
+    """Every registered mixer and the Mamba hybrid: what a preset compares unless told otherwise.
+
+    Twins (the same numbers from another kernel) are timed but not trained.
+    """
+    return (*(name for name in mixers.available() if not mixers.info(name).twin_of), HYBRID)

@@ -1,0 +1,34 @@
+"""Attentive statistics pooling: from frames to one vector an utterance, over real frames alone.
+
+    a_t = softmax_t(wᵀ tanh(W x_t)) ;  μ = Σ a_t x_t ;  σ = sqrt(Σ a_t (x_t − μ)²) ;  output [μ; σ]
+
+Okabe et al. 2018, "Attentive Statistics Pooling", eq. 5 and 6 (arXiv 1803.10963).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class AttentivePooling(nn.Module):
+    """(B, T, D) and mask (B, T) → (B, 2·D)."""
+
+    def __init__(self, d_model: int, hidden: int) -> None:
+        super().__init__()
+        self.score = nn.Sequential(nn.Linear(d_model, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+
+    def weights(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attention over frames, (B, T), summing to 1 over real frames; 0 on padding."""
+        scores = self.score(x).squeeze(-1).float()
+        if mask is None:
+            return scores.softmax(-1)
+        # A finite floor keeps an all-padding row finite.
+        return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1) * mask
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Weighted mean and standard deviation of the real frames."""
+        weights = self.weights(x, mask).to(x.dtype).unsqueeze(1)
+        mean = weights @ x
+        variance = weights @ (x - mean).square()
+        return torch.cat([mean, (variance + 1e-5).sqrt()], -1).squeeze(1)

@@ -1,0 +1,96 @@
+"""The whole recogniser, log-mel to emotion logits, and the rule that makes sizes equal.
+
+    model = build(features, encoder, System(layout="retnet"), num_emotions=8)
+    logits = model(frames, mask)            # (B, T, M), (B, T) → (B, 8)
+
+`match="params"`: the softmax encoder sets the size (feed-forward width = ratio · d_model), and every
+other layout gets the feed-forward width that brings its total nearest to it, so that no mixer wins by
+being larger. `match="stock"`: every layout has the softmax encoder's width, whatever its mixers weigh.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from bench import config
+from bench.errors import SuiteError
+from bench.evidence.records import Parameters
+from bench.model.encoder import Encoder
+from bench.model.layout import expand
+from bench.model.pooling import AttentivePooling
+
+
+class Recogniser(nn.Module):
+    """Encoder, attentive pooling over real frames, linear head."""
+
+    def __init__(self, encoder: Encoder, d_model: int, num_emotions: int, dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.pooling = AttentivePooling(d_model, d_model // 2)
+        self.head = nn.Sequential(
+            nn.LayerNorm(2 * d_model), nn.Dropout(dropout), nn.Linear(2 * d_model, num_emotions)
+        )
+
+    def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log-mel (B, T, M) float, mask (B, T) bool with True = real → logits (B, num_emotions)."""
+        return self.head(self.pooling(*self.encoder(frames, mask)))
+
+
+def build(
+    features: config.Features, encoder: config.Encoder, system: config.System, num_emotions: int
+) -> Recogniser:
+    """An untrained recogniser, drawn from torch's global random stream."""
+    width = feedforward_width(encoder, system)
+    return _build(features.num_mels, encoder, system, num_emotions, width)
+
+
+def feedforward_width(encoder: config.Encoder, system: config.System) -> int:
+    """Hidden feed-forward width of a layout under the encoder's matching rule.
+
+    SuiteError where the mixers alone outweigh the whole softmax encoder.
+    """
+    stock = round(encoder.feedforward_ratio * encoder.d_model)
+    if encoder.match == "stock":
+        return stock
+    surplus = _weight(encoder, system) - _weight(
+        encoder, config.System(layout="softmax", direction=system.direction)
+    )
+    width = stock - round(surplus / (encoder.num_layers * (2 * encoder.d_model + 1)))
+    if width < 1:
+        raise SuiteError(
+            f"layout {system.layout!r} cannot be matched: its mixers hold {surplus:,} parameters more than softmax, "
+            "and the feed-forward has fewer to give; raise --encoder.feedforward-ratio or use --encoder.match stock"
+        )
+    return width
+
+
+def count_parameters(model: Recogniser) -> Parameters:
+    """Trained parameters in all, in the mixers, and the feed-forward width."""
+    blocks = list(model.encoder.blocks)
+    return Parameters(
+        total=_size(model),
+        mixers=sum(_size(block.get_submodule("mixer")) for block in blocks),
+        feedforward_width=blocks[0].get_submodule("feedforward.1").out_features,  # type: ignore[arg-type]
+    )
+
+
+def _build(
+    num_mels: int, encoder: config.Encoder, system: config.System, num_emotions: int, width: int
+) -> Recogniser:
+    names = expand(system.layout, encoder.num_layers)
+    body = Encoder(encoder, num_mels, names, system.direction, width)
+    return Recogniser(body, encoder.d_model, num_emotions, encoder.dropout)
+
+
+@cache
+def _weight(encoder: config.Encoder, system: config.System) -> int:
+    """Parameters of the recogniser at feed-forward width 1; built on no device, so it costs no memory."""
+    with torch.device("meta"):
+        return _size(_build(1, encoder, system, 1, 1))
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,47 @@
+"""The named presets: each a function that returns a plan, opened by its command, time and score.
+
+    plan = presets.build("open")
+
+A preset is a starting point: every field is also a flag (`serbench run open --seeds 0 1 2`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.config import Encoder, Plan, Profiling, Recipe
+from bench.errors import SuiteError
+
+
+def demo() -> Plan:
+    """Every mixer on a small generated corpus: shows the whole suite with no data at hand.
+
+    serbench run demo
+    """
+    return Plan(
+        name="demo",
+        tasks=("synthetic/speakers",),
+        folds=(0, 1),
+        synthetic={"speakers": 18, "per_speaker": 20, "seed": 0},
+        encoder=Encoder(d_model=64, num_layers=4),
+        recipe=Recipe(epochs=8, peak_lr=2e-3),
+        profiling=Profiling(seconds=(1.0, 3.0, 10.0, 30.0, 60.0), time_limit_s=0.5),
+    )
+
+
+def open_corpora() -> Plan:
+    """Every mixer from scratch on freely obtainable recordings, speaker-independent.
+
+    SER_DATA_ROOT=/data serbench run open
+    """
+    return Plan(name="open", tasks=("ravdess/luna", "emodb/loso"))
+
+
+PRESETS: dict[str, Callable[[], Plan]] = {"demo": demo, "open": open_corpora}
+
+
+def build(name: str) -> Plan:
+    """The preset of this name; SuiteError where there is none."""
+    if name not in PRESETS:
+        raise SuiteError(f"no preset {name!r}; there is {', '.join(PRESETS)}")
+    return PRESETS[name]()

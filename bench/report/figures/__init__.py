@@ -1,0 +1,96 @@
+"""The figures: each a function from tidy tables to a matplotlib Figure, titled with its finding.
+
+    for name, figure in draw(accuracy, profiles):       # "latency", "memory", "pareto", "recall", …
+        save(figure, folder / name)                     # .png and .pdf
+
+One latency and one memory figure a machine, one Pareto and one recall figure a comparison. The machine with
+most profiles and the comparison with most cells get the plain names, the others a suffix
+(`latency-nvidia-h200`). Synthetic corpora are drawn only where there is no real one, and say so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.evidence.store import atomic
+from bench.report import findings, sections, style
+from bench.report.figures.curves import curves
+from bench.report.figures.pareto import pareto, pareto_points
+from bench.report.figures.recall import recall
+from bench.report.style import Look
+
+FORMATS = ("png", "pdf")
+_RESOLUTION_DPI = 200
+_QUANTITIES = {"latency": findings.LATENCY, "memory": findings.MEMORY}
+
+
+def draw(accuracy: pd.DataFrame, profiles: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Every figure that the two tables allow, with its file name; either table may be empty."""
+    looks = style.assign(
+        name for table in (accuracy, profiles) for names in table.get("mixers", ()) for name in names
+    )
+    yield from _cost_figures(profiles, looks)
+    yield from _accuracy_figures(accuracy, profiles, looks)
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Write `path`.png and `path`.pdf; the same figure gives the same bytes."""
+    written = []
+    for kind in FORMATS:
+        target = path.with_name(f"{path.name}.{kind}")
+        with atomic(target) as temporary, style.settings():
+            metadata = {"CreationDate": None} if kind == "pdf" else {}
+            figure.savefig(temporary, format=kind, dpi=_RESOLUTION_DPI, metadata=metadata)
+        written.append(target)
+    return written
+
+
+def _cost_figures(profiles: pd.DataFrame, looks: Mapping[str, Look]) -> Iterator[tuple[str, Figure]]:
+    if profiles.empty:
+        return
+    machines = _most_rows_first(profiles, ["hardware", "network"])
+    for suffix, rows in zip(_suffixes([rows["device"].iloc[0] for rows in machines]), machines, strict=True):
+        for name, quantity in _QUANTITIES.items():
+            figure = curves(rows, quantity, looks)
+            if figure is not None:
+                yield name + suffix, figure
+
+
+def _accuracy_figures(
+    accuracy: pd.DataFrame, profiles: pd.DataFrame, looks: Mapping[str, Look]
+) -> Iterator[tuple[str, Figure]]:
+    if accuracy.empty:
+        return
+    real = accuracy[~accuracy["synthetic"]]
+    comparisons = _most_rows_first(real if len(real) else accuracy, ["comparison"], weight="cells_ok")
+    names = [f"{rows['corpus'].iloc[0]} {rows['protocol'].iloc[0]}" for rows in comparisons]
+    for suffix, rows in zip(_suffixes(names), comparisons, strict=True):
+        figure = recall(rows)
+        if figure is not None:
+            yield "recall" + suffix, figure
+        hardware = sections.hardware_of(rows, profiles)
+        for device, machine in zip(_suffixes(hardware), hardware, strict=True):
+            points = pareto_points(rows, profiles, machine)
+            if len(points):
+                yield "pareto" + suffix + device, pareto(points, machine, looks)
+
+
+def _most_rows_first(table: pd.DataFrame, by: Sequence[str], weight: str | None = None) -> list[pd.DataFrame]:
+    """The groups of `table`, largest first (rows, or sum of `weight`); ties in the table's order."""
+    groups = [rows for _, rows in table.groupby(list(by), sort=False)]
+    return sorted(groups, key=lambda rows: -(len(rows) if weight is None else rows[weight].sum()))
+
+
+def _suffixes(names: Sequence[str]) -> list[str]:
+    """File name endings: none for the first, "-slug" for the others, numbered where slugs repeat."""
+    suffixes = [""]
+    for name in names[1:]:
+        slug = "-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        repeats = sum(taken == slug or taken.startswith(f"{slug}-") for taken in suffixes)
+        suffixes.append(slug if not repeats else f"{slug}-{repeats + 1}")
+    return suffixes[: len(names)]

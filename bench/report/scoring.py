@@ -1,0 +1,104 @@
+"""One system's test predictions, pooled over folds: what is scored, and whether it may be compared.
+
+    scored = score(store, runs, folds={0, 1, 2, 3, 4})
+    estimates(scored, emotions)["uar"].interval()
+    obstacle(scored, folds, common_utterances([...]))      # "" or why it has no place in the order
+
+A seed counts once it has every fold; a system without such a seed is scored on its fullest seed and is
+incomplete. Systems scored on the same speakers share the bootstrap draws, which is what pairs them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bench.errors import SuiteError
+from bench.evidence.bootstrap import Estimate, Resample, Weights, estimate, speaker_weights
+from bench.evidence.confusion import by_speaker
+from bench.evidence.metrics import METRICS, recall_of
+from bench.evidence.records import RunRecord
+from bench.evidence.store import Store
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Confusion counts (seed, speaker, C, C) of a system and what they were counted on."""
+
+    counts: npt.NDArray[np.int64]
+    speakers: tuple[str, ...]
+    utterances: frozenset[str]
+    folds: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+
+def score(store: Store, runs: Sequence[RunRecord], folds: set[int]) -> Scored | None:
+    """Count a system's test predictions; None where no cell is done."""
+    used = _seeds_to_score([run for run in runs if run.status == "ok"], folds)
+    if not used:
+        return None
+    tables = {seed: pd.concat([_test_predictions(store, run) for run in used[seed]]) for seed in used}
+    speakers = tuple(sorted({name for table in tables.values() for name in table["speaker"]}))
+    return Scored(
+        counts=np.stack([by_speaker(table, runs[0].emotions, speakers) for table in tables.values()]),
+        speakers=speakers,
+        utterances=frozenset(name for table in tables.values() for name in table["utterance"]),
+        folds=tuple(sorted({run.config.task.fold for some in used.values() for run in some})),
+        seeds=tuple(used),
+    )
+
+
+def _seeds_to_score(runs: Sequence[RunRecord], folds: set[int]) -> dict[int, list[RunRecord]]:
+    """The runs of every seed that has all folds; where none has, those of the one with most folds."""
+    by_seed: dict[int, list[RunRecord]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: (run.config.seed, run.config.task.fold)):
+        by_seed[run.config.seed].append(run)
+    full = {seed: some for seed, some in by_seed.items() if len(some) == len(folds)}
+    if full or not by_seed:
+        return full
+    fullest = max(by_seed, key=lambda seed: (len(by_seed[seed]), -seed))
+    return {fullest: by_seed[fullest]}
+
+
+def _test_predictions(store: Store, run: RunRecord) -> pd.DataFrame:
+    table = store.predictions(run.id)
+    if "split" not in table or not (table["split"] == "test").any():
+        path = store.predictions_path(run.id)
+        raise SuiteError(f"{path}: holds no test predictions; delete the run's record to redo it")
+    return table[table["split"] == "test"]
+
+
+def common_utterances(scored: Iterable[Scored | None], folds: set[int]) -> frozenset[str]:
+    """The utterances that most of the complete systems were scored on."""
+    votes = Counter(found.utterances for found in scored if found and len(found.folds) == len(folds))
+    return max(votes, key=lambda names: (votes[names], len(names), sorted(names)), default=frozenset())
+
+
+def obstacle(scored: Scored | None, folds: set[int], common: frozenset[str]) -> str:
+    """Why a system cannot be compared with the others; empty where it can."""
+    if scored is None:
+        return "failed"
+    if len(scored.folds) < len(folds):
+        done = ", ".join(str(fold) for fold in scored.folds)
+        return f"incomplete: {'fold' if len(scored.folds) == 1 else 'folds'} {done} of {len(folds)}"
+    if scored.utterances != common:
+        return f"other utterances: {len(scored.utterances):,} where the others have {len(common):,}"
+    return ""
+
+
+def estimates(scored: Scored, emotions: Sequence[str]) -> dict[str, Estimate]:
+    """Every score of a system ("uar", "macro_f1", "wa", "recall_<emotion>") with its draws."""
+    resample = Resample.of(scored.counts, _weights(len(scored.speakers)))
+    recalls = {f"recall_{emotion}": recall_of(index) for index, emotion in enumerate(emotions)}
+    return {name: estimate(metric, resample) for name, metric in (METRICS | recalls).items()}
+
+
+@lru_cache(maxsize=8)
+def _weights(speakers: int) -> Weights:
+    return speaker_weights(speakers)

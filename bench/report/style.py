@@ -1,0 +1,193 @@
+"""How every figure looks: one hue a mixer, type, page, units. The only file with colours in it.
+
+    looks = assign(["softmax", "retnet", "my_mixer"])     # the same in every figure of a report
+    look = system_look(("mamba2", "softmax"), "causal", looks)
+    with page("Finding in one sentence.", "hardware, corpus", width=8.6, body=3.6) as figure:
+        axes = panel(figure, left=0.6, bottom=0.5, width=3, height=3)
+
+The hues of the known mixers keep at least 8 steps of CIE lightness between them, so that they stay apart
+in grey, and differ under the three kinds of colour blindness; markers repeat the distinction. Bidirectional
+is solid, causal dashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+
+INK = "#111111"
+MUTED = "#6b6b6b"
+FAINT = "#dddddd"
+HEAT = ("#fbfaf6", "#dfe7ee", "#b3cbdf", "#45779f", "#0f2f52")  # light to dark: recall 0 to 1
+
+BODY_PT = 8.0
+SMALL_PT = 7.0
+TITLE_PT = 11.0
+_TITLE_LINE_IN, _SUBTITLE_LINE_IN = 0.19, 0.14
+_CHARACTER = 0.6  # mean width of a bold character over its size, DejaVu Sans
+
+_RC: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same bytes on every machine
+    "font.size": BODY_PT,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.6,
+    "axes.labelcolor": INK,
+    "axes.labelsize": BODY_PT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": SMALL_PT,
+    "ytick.labelsize": SMALL_PT,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "lines.solid_capstyle": "round",
+    "pdf.fonttype": 42,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one system is drawn; `halves` are the two colours of a hybrid's marker."""
+
+    colour: str
+    marker: str
+    dash: str = "-"
+    halves: tuple[str, str] | None = None
+
+    @property
+    def text(self) -> str:
+        """The colour, darkened until text in it is readable on white (contrast 4.5, WCAG 2.1 AA)."""
+        colour, share = self.colour, 0.0
+        while _contrast_with_white(colour) < 4.5:
+            share += 0.05
+            colour = blend(self.colour, INK, share)
+        return colour
+
+    def marker_style(self, size: float, hollow: bool = False) -> dict[str, Any]:
+        """Keyword arguments of `Axes.plot` for this look's marker: filled with a white edge, or hollow."""
+        face, edge = ("white", self.colour) if hollow else (self.colour, "white")
+        style = {"marker": self.marker, "markersize": size * _AREAS.get(self.marker, 1.0)}
+        style |= {"markerfacecolor": face, "markeredgecolor": edge, "markeredgewidth": 0.6}
+        if self.halves is None or hollow:
+            return style
+        left, right = self.halves
+        return style | {"fillstyle": "left", "markerfacecolor": left, "markerfacecoloralt": right}
+
+    def faded(self) -> Look:
+        """The same look in pale, opaque colours."""
+        halves = self.halves and (blend(self.halves[0], "white", 0.6), blend(self.halves[1], "white", 0.6))
+        return replace(self, colour=blend(self.colour, "white", 0.6), halves=halves)
+
+
+MIXERS = {
+    "softmax": Look(INK, "o"),
+    "kda": Look("#4c1d78", "D"),
+    "retnet": Look("#184d9e", "s"),
+    "fox": Look("#b23c24", "^"),
+    "mamba2": Look("#0a8a70", "v"),
+    "gsa": Look("#d868ad", "P"),
+    "softmax_unfused": Look("#a9a9a9", "o"),
+    "lightnet": Look("#f0ba35", "X"),
+}
+EXTENSION = (
+    Look("#5fb4e0", "p"),
+    Look("#7a5a2b", "<"),
+    Look("#8fa823", ">"),
+    Look("#7a6fd0", "h"),
+    Look("#e07b52", "d"),
+)
+_HYBRID_MARKER = "H"
+_AREAS = {"P": 1.3, "X": 1.3, "^": 1.2, "v": 1.2, "D": 0.92, "H": 1.15}  # so that all look equally large
+
+
+def assign(mixers: Iterable[str]) -> dict[str, Look]:
+    """A look for every mixer named: the known ones keep theirs, new ones take the next in name order."""
+    new = sorted(set(mixers) - set(MIXERS))
+    return MIXERS | {name: EXTENSION[i % len(EXTENSION)] for i, name in enumerate(new)}
+
+
+def system_look(mixers: Sequence[str], direction: str, looks: Mapping[str, Look]) -> Look:
+    """Look of a layout. A hybrid blends the hues of its first two mixers and halves its marker."""
+    dash = "-" if direction == "bidirectional" else "--"
+    first = looks[mixers[0]]
+    if len(mixers) == 1:
+        return replace(first, dash=dash)
+    halves = first.colour, looks[mixers[1]].colour
+    return Look(blend(*halves, 0.4), _HYBRID_MARKER, dash, halves)
+
+
+def blend(colour: str, other: str, share: float) -> str:
+    """`colour` with `share` of `other` mixed in, as hex."""
+    red, green, blue = (
+        (1 - share) * a + share * b for a, b in zip(to_rgb(colour), to_rgb(other), strict=True)
+    )
+    return to_hex((red, green, blue))
+
+
+def _contrast_with_white(colour: str) -> float:
+    """Contrast ratio of WCAG 2.1, from 1 (white) to 21 (black)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return 1.05 / (luminance + 0.05)
+
+
+def text_on(colour: str) -> str:
+    """White or ink, whichever reads better on `colour`."""
+    contrast = _contrast_with_white(colour)
+    return "white" if contrast > _contrast_with_white(INK) / contrast else INK
+
+
+def settings() -> Any:
+    """Context in which figures are drawn and saved: nothing of the user's own matplotlibrc."""
+    return mpl.rc_context(dict(mpl.rcParamsDefault) | _RC)
+
+
+@contextmanager
+def page(title: str, subtitle: str, width: float, body: float) -> Iterator[Figure]:
+    """A figure of `width` inches with `body` inches for its panels, counted from the bottom.
+
+    Above them, at the left, stand the title (the finding) and the subtitle (the circumstances).
+    """
+    lines = _wrap(title, width)
+    height = body + 0.3 + _TITLE_LINE_IN * len(lines) + _SUBTITLE_LINE_IN * (subtitle.count("\n") + 1)
+    with settings():
+        figure = Figure(figsize=(width, height), facecolor="white")
+        y = 1 - 0.12 / height
+        left = 0.12 / width
+        figure.text(left, y, "\n".join(lines), size=TITLE_PT, weight="bold", va="top", linespacing=1.2)
+        y -= (_TITLE_LINE_IN * len(lines) + 0.06) / height
+        figure.text(left, y, subtitle, size=SMALL_PT, color=MUTED, va="top", linespacing=1.35)
+        yield figure
+
+
+def _wrap(title: str, width: float) -> list[str]:
+    """Lines of the title, broken between words, about evenly long."""
+    room = (width - 0.24) * 72 / (TITLE_PT * _CHARACTER)
+    rows = -(-len(title) // int(room))
+    target = len(title) / rows
+    lines: list[str] = [""]
+    for word in title.split(" "):
+        if lines[-1] and (len(lines[-1]) >= target or len(lines[-1]) + 1 + len(word) > room):
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".lstrip()
+    return lines
+
+
+def panel(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place given in inches."""
+    across, up = figure.get_size_inches()
+    return figure.add_axes((left / across, bottom / up, width / across, height / up))

@@ -1,0 +1,249 @@
+"""Tidy tables made from the records: the one source of every leaderboard row and every figure.
+
+    accuracy_table(store)     one row a (comparison, layout, direction): pooled out-of-fold test scores
+    profile_table(store)      one row a profile
+
+A *comparison* is what may be compared: one corpus, protocol, corpus options, features, encoder and recipe;
+its id is the hash of these. The folds and seeds expected of each system are those that any system of the
+comparison has. A cell that failed is counted and its reason kept. What is scored: `bench.report.scoring`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.config import Encoder, Features, Recipe, Settings, System, content_id
+from bench.evidence.bootstrap import Estimate, Interval
+from bench.evidence.records import Label, ProfileRecord, RunRecord
+from bench.evidence.store import Store
+from bench.report import units
+from bench.report.scoring import Scored, common_utterances, estimates, obstacle, score
+
+BASELINE = "softmax"
+
+
+class Network(Settings):
+    """What joins a run to the profiles of its encoder."""
+
+    features: Features
+    encoder: Encoder
+
+
+class Conditions(Network):
+    """What a leaderboard calls the recipe."""
+
+    recipe: Recipe
+
+
+class Comparison(Conditions):
+    """All that two systems must share for their scores to be comparable."""
+
+    corpus: str
+    protocol: str
+    corpus_options: dict[str, int]
+
+
+def accuracy_table(store: Store) -> pd.DataFrame:
+    """One row a system, by comparison (real corpora first) and then best UAR first; scores are fractions.
+
+    The comparison: `comparison` (id), corpus, corpus_title, protocol, options, recipe and network (hashes),
+    setting, presets, synthetic, emotions, folds_expected, seeds_expected. The system: layout, direction,
+    name, mixers, parameters, train_s (mean of a cell), cells_ok, failures (one text a failed cell),
+    comparable, note (why not). Its scores: folds, seeds, utterances, speakers, support (utterances by
+    emotion); uar, macro_f1, wa and recall_<emotion>, each with _low and _high (95 %); delta, delta_low,
+    delta_high (UAR less softmax's in the same direction, paired). Empty where there are no runs.
+    """
+    groups: dict[str, list[RunRecord]] = defaultdict(list)
+    for run in store.runs():
+        groups[content_id(_comparison(run))].append(run)
+    rows = [row for name in groups for row in _comparison_rows(store, name, groups[name])]
+    if not rows:
+        return pd.DataFrame()
+    order = ["synthetic", "corpus", "protocol", "comparison", "comparable", "uar", "layout", "direction"]
+    upward = [True, True, True, True, False, False, True, True]
+    return pd.DataFrame(rows).sort_values(order, ascending=upward, ignore_index=True)
+
+
+def _comparison(run: RunRecord) -> Comparison:
+    cell = run.config
+    return Comparison(
+        corpus=cell.task.corpus,
+        protocol=cell.task.protocol,
+        corpus_options=cell.task.corpus_options,
+        features=cell.features,
+        encoder=cell.encoder,
+        recipe=cell.recipe,
+    )
+
+
+def _comparison_rows(store: Store, name: str, runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    folds = {run.config.task.fold for run in runs}
+    systems: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
+    for run in runs:
+        systems[run.config.system.layout, run.config.system.direction].append(run)
+    scored = {key: score(store, systems[key], folds) for key in sorted(systems)}
+    found = {key: estimates(some, runs[0].emotions) for key, some in scored.items() if some}
+    common = common_utterances(scored.values(), folds)
+    notes = {key: obstacle(some, folds, common) for key, some in scored.items()}
+    shared = _comparison_columns(name, runs)
+    return [
+        shared
+        | _system_columns(systems[key])
+        | {"note": notes[key], "comparable": not notes[key]}
+        | _scored_columns(scored[key], runs[0].emotions)
+        | _score_columns(found.get(key, {}))
+        | _interval_columns("delta", _difference(key, found, notes))
+        for key in scored
+    ]
+
+
+def _comparison_columns(name: str, runs: Sequence[RunRecord]) -> dict[str, Any]:
+    run = runs[0]
+    cell = run.config
+    options = cell.task.corpus_options
+    matched = "matched in parameters" if cell.encoder.match == "params" else "each at its published size"
+    return {
+        "comparison": name,
+        "corpus": cell.task.corpus,
+        "corpus_title": run.corpus_title,
+        "protocol": cell.task.protocol,
+        "options": ", ".join(f"{option} {options[option]}" for option in sorted(options)),
+        "recipe": content_id(Conditions(features=cell.features, encoder=cell.encoder, recipe=cell.recipe))[
+            :8
+        ],
+        "network": content_id(Network(features=cell.features, encoder=cell.encoder)),
+        "setting": f"{cell.encoder.num_layers} layers of width {cell.encoder.d_model}, {matched}; "
+        f"{cell.recipe.epochs} epochs",
+        "presets": ", ".join(sorted({run.preset for run in runs})),
+        "synthetic": run.synthetic,
+        "emotions": run.emotions,
+        "folds_expected": len({run.config.task.fold for run in runs}),
+        "seeds_expected": len({run.config.seed for run in runs}),
+    }
+
+
+def _system_columns(cells: Sequence[RunRecord]) -> dict[str, Any]:
+    cells = sorted(cells, key=lambda run: (run.config.task.fold, run.config.seed))
+    done = [cell for cell in cells if cell.status == "ok"]
+    sizes = [cell.parameters.total for cell in done if cell.parameters]
+    times = [cell.cost.train_s for cell in done if cell.cost]
+    return {
+        "layout": cells[0].config.system.layout,
+        "direction": cells[0].config.system.direction,
+        "name": _name(cells[0].label, cells[0].config.system),
+        "mixers": cells[0].label.mixers,
+        "parameters": max(sizes, default=np.nan),
+        "train_s": float(np.mean(times)) if times else np.nan,
+        "cells_ok": len(done),
+        "failures": tuple(_failure(cell) for cell in cells if cell.status != "ok"),
+    }
+
+
+def _name(label: Label, system: System) -> str:
+    """How a system is called in tables and figures: bidirectional unless it says causal."""
+    return label.text if system.direction == "bidirectional" else f"{label.text}, causal"
+
+
+def _failure(run: RunRecord) -> str:
+    status = {"oom": "out of memory"}.get(run.status, run.status)
+    reason = " ".join(run.reason.split()) or "no reason recorded"
+    return f"fold {run.config.task.fold}, seed {run.config.seed}: {status}: {reason}"
+
+
+def _scored_columns(scored: Scored | None, emotions: Sequence[str]) -> dict[str, Any]:
+    if scored is None:
+        return {"folds": 0, "seeds": 0, "utterances": 0, "speakers": 0, "support": {}}
+    support = scored.counts[0].sum(axis=(0, 2))
+    return {
+        "folds": len(scored.folds),
+        "seeds": len(scored.seeds),
+        "utterances": len(scored.utterances),
+        "speakers": len(scored.speakers),
+        "support": dict(zip(emotions, support.tolist(), strict=True)),
+    }
+
+
+def _score_columns(found: Mapping[str, Estimate]) -> dict[str, float]:
+    columns = {name: np.nan for name in ("uar", "macro_f1", "wa")}
+    for name, score_and_draws in found.items():
+        columns |= _interval_columns(name, score_and_draws)
+    return columns
+
+
+def _difference(
+    key: tuple[str, str],
+    found: Mapping[tuple[str, str], Mapping[str, Estimate]],
+    notes: Mapping[tuple[str, str], str],
+) -> Estimate | None:
+    """UAR less softmax's in the same direction; None for softmax and where either is not comparable."""
+    baseline = (BASELINE, key[1])
+    if key == baseline or notes[key] or notes.get(baseline, "not run"):
+        return None
+    return found[key]["uar"] - found[baseline]["uar"]
+
+
+def _interval_columns(name: str, estimated: Estimate | None) -> dict[str, float]:
+    interval = estimated.interval() if estimated else Interval(np.nan, np.nan, np.nan)
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def profile_table(store: Store) -> pd.DataFrame:
+    """One row a profile, by hardware, network, target, layout, direction and length.
+
+    Columns: hardware (text: device, threads, and what differs from batch 1 in float32), device, network
+    (hash, as in `accuracy_table`), setting, target, layout, direction, name, mixers, seconds, frames, status,
+    reason, converged, median_ms, low_ms, high_ms (95 % of the median), peak_bytes, state_bytes, flops,
+    parameters. Empty where there are no profiles.
+    """
+    rows = [_profile_row(profile) for profile in store.profiles()]
+    if not rows:
+        return pd.DataFrame()
+    order = ["hardware", "network", "target", "layout", "direction", "seconds"]
+    return pd.DataFrame(rows).sort_values(order, ignore_index=True)
+
+
+def _profile_row(profile: ProfileRecord) -> dict[str, Any]:
+    shape = profile.shape
+    measured = ("status", "reason", "frames", "converged", "median_ms", "flops", "parameters")
+    numbers = {name: getattr(profile, name) for name in measured}
+    return numbers | {
+        "hardware": _hardware(profile),
+        "device": shape.device,
+        "network": content_id(Network(features=shape.features, encoder=shape.encoder)),
+        "setting": f"{shape.encoder.num_layers} layers of width {shape.encoder.d_model}, "
+        f"{shape.encoder.num_heads} heads",
+        "target": shape.target,
+        "layout": shape.system.layout,
+        "direction": shape.system.direction,
+        "name": _name(profile.label, shape.system),
+        "mixers": profile.label.mixers,
+        "seconds": shape.seconds,
+        "median_ms": _number(profile.median_ms),
+        "low_ms": _number(profile.median_low_ms),
+        "high_ms": _number(profile.median_high_ms),
+        "peak_bytes": _number(profile.peak_bytes),
+        "state_bytes": _number(profile.state_bytes),
+        "flops": _number(profile.flops),
+        "parameters": _number(profile.parameters),
+    }
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
+
+
+def _hardware(profile: ProfileRecord) -> str:
+    shape = profile.shape
+    parts = [shape.device]
+    if profile.environment.device_kind == "cpu":
+        parts.append(units.counted(shape.threads, "thread"))
+    if shape.dtype != "float32":
+        parts.append(shape.dtype)
+    if shape.batch != 1:
+        parts.append(f"batch {shape.batch}")
+    return ", ".join(parts)

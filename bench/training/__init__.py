@@ -1,0 +1,1 @@
+"""Training: batches → cohorts of students → predictions and run records."""

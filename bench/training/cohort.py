@@ -1,0 +1,163 @@
+"""A cohort: every system of one (corpus, fold, seed) trained side by side on the same batches.
+
+The reader, the features and the augmentation run once a step and feed every student, so the comparison
+is paired and a leaderboard costs little more than its students. Each student has its own optimiser and
+draws from a stream named by the seed and the step alone: it ends with the same weights, bit for bit, as
+one trained by itself, and a mate that fails does not touch it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from bench.config import Cell, Recipe
+from bench.evidence import metrics
+from bench.evidence.records import Epoch, Status
+from bench.features.normaliser import Normaliser
+from bench.model import recogniser
+from bench.training import streams
+from bench.training.augmentation import augment
+from bench.training.optimiser import optimiser, schedule
+from bench.training.split import Batch
+
+
+class Student(nn.Module):
+    """One system in training: its model, its learning curve, and its best weights so far."""
+
+    def __init__(self, cell: Cell, num_emotions: int) -> None:
+        """The weights are drawn from a stream named by the seed alone."""
+        super().__init__()
+        with streams.drawing_from("weights", cell.seed):
+            self.model = recogniser.build(cell.features, cell.encoder, cell.system, num_emotions)
+        self.confusion = MulticlassConfusionMatrix(num_emotions)
+        self.status: Status = "ok"
+        self.reason = ""
+        self.curve: list[Epoch] = []
+        self.best: dict[str, Tensor] = {}
+        self.best_epoch: int | None = None
+        self.train_s = 0.0
+        self.losses: list[float] = []
+
+    def fail(self, status: Status, reason: str) -> None:
+        """Take no further step; the cohort goes on without this student."""
+        self.status, self.reason = status, reason
+
+    def end_epoch(self, number: int) -> None:
+        """Score the epoch on the dev split and keep the weights if no earlier epoch was as good."""
+        counts = self.confusion.compute().cpu().numpy()
+        self.confusion.reset()
+        uar, macro_f1 = float(metrics.uar(counts)), float(metrics.macro_f1(counts))
+        loss = sum(self.losses) / len(self.losses)
+        self.losses = []
+        if not self.curve or uar > max(epoch.dev_uar for epoch in self.curve):
+            self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            self.best_epoch = number
+        self.curve.append(Epoch(epoch=number, train_loss=loss, dev_uar=uar, dev_macro_f1=macro_f1))
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What a checkpoint keeps beside the weights: plain numbers, strings and tensors."""
+        return {
+            "status": self.status,
+            "reason": self.reason,
+            "curve": [epoch.model_dump() for epoch in self.curve],
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "train_s": self.train_s,
+        }
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Undo `get_extra_state`."""
+        self.status, self.reason = state["status"], state["reason"]
+        self.curve = [Epoch(**epoch) for epoch in state["curve"]]
+        self.best, self.best_epoch, self.train_s = state["best"], state["best_epoch"], state["train_s"]
+
+
+class Cohort(lightning.LightningModule):
+    """All students of a cohort under one Lightning loop."""
+
+    def __init__(
+        self,
+        cells: list[Cell],
+        normaliser: Normaliser,
+        class_weights: Tensor,
+        num_emotions: int,
+        total_steps: int,
+    ) -> None:
+        """`cells` share everything but their system; `class_weights` is (C,) for the cross-entropy."""
+        super().__init__()
+        self.automatic_optimization = False
+        self.students = nn.ModuleDict({cell.id: Student(cell, num_emotions) for cell in cells})
+        self.recipe: Recipe = cells[0].recipe
+        self.seed = cells[0].seed
+        self.total_steps = total_steps
+        self.register_buffer("mean", torch.as_tensor(normaliser.mean, dtype=torch.float32))
+        self.register_buffer("std", torch.as_tensor(normaliser.std, dtype=torch.float32))
+        self.register_buffer("class_weights", class_weights)
+
+    def live(self) -> list[tuple[int, Student]]:
+        """Students that have not failed, each with its place among the optimisers."""
+        students = (student for student in self.students.values() if isinstance(student, Student))
+        return [(i, student) for i, student in enumerate(students) if student.status == "ok"]
+
+    def configure_optimizers(self) -> Any:
+        """One AdamW and one schedule a student, in the students' order."""
+        adamws = [optimiser(student, self.recipe) for student in self.students.values()]
+        return adamws, [schedule(adamw, self.recipe, self.total_steps) for adamw in adamws]
+
+    def training_step(self, batch: Batch, number: int) -> None:
+        """One step of every student on one augmented batch."""
+        place = (self.seed, self.current_epoch, number)
+        rng = streams.torch_generator("augmentation", *place)
+        frames, mask = augment(batch.frames, batch.mask, self.recipe.augmentation, self.mean, rng)  # type: ignore[arg-type]
+        frames = (frames - self.mean) / self.std
+        for i, student in self.live():
+            with streams.drawing_from("student", *place):
+                self._step(i, student, frames, mask, batch.labels)
+
+    def _step(self, i: int, student: Student, frames: Tensor, mask: Tensor, labels: Tensor) -> None:
+        started = time.perf_counter()
+        try:
+            weights = self.class_weights if self.recipe.class_weights else None
+            logits = student.model(frames, mask)
+            loss = F.cross_entropy(logits, labels, weights, label_smoothing=self.recipe.label_smoothing)  # type: ignore[arg-type]
+            value = loss.item()
+            if not math.isfinite(value):
+                student.fail("diverged", f"loss became {value} in epoch {self.current_epoch}")
+                return
+            self._update(i, student, loss)
+            student.losses.append(value)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            student.fail("oom", str(error).splitlines()[0])
+        student.train_s += time.perf_counter() - started
+
+    def _update(self, i: int, student: Student, loss: Tensor) -> None:
+        adamw, rate = _listed(self.optimizers())[i], _listed(self.lr_schedulers())[i]
+        adamw.zero_grad()
+        self.manual_backward(loss)
+        nn.utils.clip_grad_norm_(student.model.parameters(), self.recipe.clip_norm)
+        adamw.step()
+        rate.step()
+
+    def validation_step(self, batch: Batch, number: int) -> None:
+        """Count every student's dev decisions."""
+        frames = (batch.frames - self.mean) / self.std
+        for _, student in self.live():
+            student.confusion.update(student.model(frames, batch.mask), batch.labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """Choose the best epoch by dev UAR."""
+        for _, student in self.live():
+            student.end_epoch(self.current_epoch)
+
+
+def _listed(one_or_many: Any) -> list[Any]:
+    """Lightning hands over a bare optimiser or schedule where there is only one."""
+    return one_or_many if isinstance(one_or_many, list) else [one_or_many]

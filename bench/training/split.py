@@ -1,0 +1,118 @@
+"""The labelled utterances of one split, and the padded batches made of them.
+
+    train = Split.of(manifest, store, assignment, "train")
+    for batch in Batches(train, buckets(train.lengths, 32, rng)): batch.frames, batch.mask, batch.labels
+
+A split knows its own labels alone: code that is handed the train and dev splits cannot read a test label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from bench.corpora.manifest import Manifest
+from bench.features.cache import FeatureStore
+from bench.training import streams
+
+BUCKET_BATCHES = 8  # batches' worth of shuffled utterances that are sorted by length together
+
+
+class Batch(NamedTuple):
+    """Padded log-mels (B, T, M) float32, mask (B, T) bool, labels (B,) int64, positions in the split (B,)."""
+
+    frames: Tensor
+    mask: Tensor
+    labels: Tensor
+    index: Tensor
+
+
+class Split:
+    """Utterances of one split, with labels as class indices."""
+
+    def __init__(self, store: FeatureStore, table: pd.DataFrame, emotions: Sequence[str]) -> None:
+        """`table` holds the manifest rows of this split alone."""
+        self.table = table.assign(duration_s=table["utterance"].map(store.durations_s)).reset_index(drop=True)
+        self.emotions = tuple(emotions)
+        self.labels = (
+            self.table["emotion"].map({name: i for i, name in enumerate(emotions)}).to_numpy(np.int64)
+        )
+        self.lengths = np.array([store.frames[name] for name in self.table["utterance"]], dtype=np.int64)
+        self._store = store
+
+    @classmethod
+    def of(cls, manifest: Manifest, store: FeatureStore, assignment: pd.Series[str], name: str) -> Split:
+        """The split `name` of an assignment, less the files that could not be read."""
+        chosen = manifest.table["utterance"].map(assignment).eq(name) & manifest.table["utterance"].isin(
+            store.frames
+        )
+        return cls(store, manifest.table[chosen], manifest.emotions)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def frames(self, position: int) -> np.ndarray:
+        """Log-mel (T, M) of one utterance."""
+        return self._store[self.table["utterance"].iat[position]]
+
+    def class_weights(self) -> Tensor:
+        """1 / relative frequency, scaled to mean 1 over utterances; 0 for a class that is absent."""
+        counts = np.bincount(self.labels, minlength=len(self.emotions))
+        weights = np.where(counts > 0, len(self) / np.maximum(counts, 1), 0.0) / max((counts > 0).sum(), 1)
+        return torch.from_numpy(weights.astype(np.float32))
+
+
+def buckets(lengths: np.ndarray, batch_size: int, rng: np.random.Generator | None = None) -> list[np.ndarray]:
+    """Positions grouped into batches of like length, every one once.
+
+    With `rng` for training: utterances are shuffled, sorted by length within a window of several
+    batches, and the batches shuffled. Without, for scoring: sorted by length throughout.
+    """
+    if rng is None:
+        order = np.argsort(lengths, kind="stable")
+        return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    shuffled = rng.permutation(len(lengths))
+    span = batch_size * BUCKET_BATCHES
+    windows = [shuffled[i : i + span] for i in range(0, len(shuffled), span)]
+    order = np.concatenate([window[np.argsort(lengths[window], kind="stable")] for window in windows])
+    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+class Batches(Dataset[Batch]):
+    """One item a batch: padded on the right, cropped at random where longer than `crop_frames`."""
+
+    def __init__(
+        self, split: Split, groups: list[np.ndarray], crop_frames: int | None = None, seed: int = 0
+    ) -> None:
+        self.split, self.groups, self.crop_frames, self.seed = split, groups, crop_frames, seed
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __getitem__(self, number: int) -> Batch:
+        """Batch `number`; the same crops whenever it is asked for."""
+        if number >= len(self.groups):
+            raise IndexError(number)
+        rng = streams.generator("crop", self.seed, number)
+        rows = [self._cropped(self.split.frames(position), rng) for position in self.groups[number]]
+        longest = max(len(row) for row in rows)
+        frames = torch.zeros(len(rows), longest, rows[0].shape[1])
+        mask = torch.zeros(len(rows), longest, dtype=torch.bool)
+        for i, row in enumerate(rows):
+            frames[i, : len(row)] = torch.from_numpy(np.array(row))
+            mask[i, : len(row)] = True
+        index = torch.from_numpy(self.groups[number].astype(np.int64))
+        return Batch(frames, mask, torch.from_numpy(self.split.labels[self.groups[number]]), index)
+
+    def _cropped(self, row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if self.crop_frames is None or len(row) <= self.crop_frames:
+            return row
+        start = rng.integers(len(row) - self.crop_frames + 1)
+        return row[start : start + self.crop_frames]

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# One command from a fresh checkout to results: makes .venv, installs the pinned packages, runs.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: ./run_all.sh [WORDS]
+
+  ./run_all.sh               install, then `serbench run demo`: every mixer on a generated corpus
+  ./run_all.sh test [ARGS]   install, then lint, types and tests (ARGS go to pytest)
+  ./run_all.sh setup         install alone
+  ./run_all.sh WORDS         install, then `serbench run WORDS`, as in `./run_all.sh open --folds 0`
+
+Everything is installed into .venv beside this script, once: again only after a change of pyproject.toml,
+constraints.txt or this script. Where nvidia-smi works, the GPU packages are installed too.
+PYTHON=/path/to/python chooses the interpreter (3.11 or newer). Paths in WORDS are relative to the checkout.
+TEXT
+}
+
+fail() {
+    echo "run_all.sh: $1" >&2
+    exit 2
+}
+
+# A Python that runs, is new enough, and can make virtual environments.
+suitable() {
+    "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3 python; do
+        if suitable "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+    fail "no Python 3.11 or newer with the venv module was found; install one (Debian: python3 and python3-venv) or name it with PYTHON=/path/to/python"
+}
+
+has_gpu() {
+    command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1
+}
+
+# What an installation depends on, as one line: extras, place, and the three files.
+fingerprint() {
+    { echo "$1 $PWD"; cat pyproject.toml constraints.txt run_all.sh; } |
+        .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'
+}
+
+install() {
+    local extras=dev stamp=.venv/installed python
+    if has_gpu; then extras=dev,gpu; fi
+    if ! suitable .venv/bin/python; then
+        python=$(find_python)
+        "$python" -m venv --clear .venv
+    fi
+    if [[ -f $stamp && $(<"$stamp") == $(fingerprint "$extras") ]]; then return; fi
+    echo "Installing into .venv (once; some minutes on a slow line) …" >&2
+    rm -f "$stamp"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$extras]" ||
+        fail "the installation failed, for the reason above; run the same command again to resume it"
+    fingerprint "$extras" >"$stamp"
+}
+
+check() {
+    export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" # two workers share the cores
+    .venv/bin/ruff check .
+    .venv/bin/ruff format --check .
+    .venv/bin/python -m mypy
+    .venv/bin/python -m pytest -n 2 "$@"
+}
+
+main() {
+    case "${1:-demo}" in
+        -h | --help) usage && exit ;;
+    esac
+    install
+    case "${1:-demo}" in
+        setup) ;;
+        test) check "${@:2}" ;;
+        *) exec .venv/bin/serbench run "${@:-demo}" ;;
+    esac
+}
+
+cd "$(dirname "${BASH_SOURCE[0]}")"
+main "$@"
