@@ -51,13 +51,15 @@ fingerprint() {
 install() {
     local extras=dev stamp=.venv/installed python
     if has_gpu; then extras=dev,gpu; fi
-    if ! suitable .venv/bin/python; then
-        python=$(find_python)
-        "$python" -m venv --clear .venv
+    if [[ -f $stamp ]] && suitable .venv/bin/python && [[ $(<"$stamp") == $(fingerprint "$extras") ]]; then
+        return
     fi
-    if [[ -f $stamp && $(<"$stamp") == $(fingerprint "$extras") ]]; then return; fi
     echo "Installing into .venv (once; some minutes on a slow line) …" >&2
     rm -f "$stamp"
+    if ! suitable .venv/bin/python || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+        python=$(find_python)
+        "$python" -m venv --clear .venv || fail "$python cannot make a virtual environment; see the message above"
+    fi
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[$extras]" ||
         fail "the installation failed, for the reason above; run the same command again to resume it"
     fingerprint "$extras" >"$stamp"

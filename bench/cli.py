@@ -103,9 +103,8 @@ def _train_plan(plan: Plan, folders: Folders, workers: int | None) -> bool:
     from bench.training import grid
 
     summary = grid.run(plan, folders, workers or os.cpu_count() or 1)
-    print(
-        f"{plan.name}: {summary.trained} trained, {summary.already_done} already done, {len(summary.failed)} failed"
-    )
+    counts = f"{summary.trained} trained, {summary.already_done} already done, {len(summary.failed)} failed"
+    print(f"{plan.name}: {counts}")
     for name, reason in summary.failed:
         print(f"  {name}: {reason}")
     return bool(summary.failed)

@@ -30,5 +30,5 @@ class UnusableFiles(SuiteError):
         """`what` opens the message ("ravdess: 3 of 1440 files cannot be used"); `mend` closes it."""
         self.problems = tuple(sorted(problems))
         width = max(len(str(problem.path)) for problem in self.problems)
-        lines = [f"  {str(problem.path):{width}}  {problem.reason}" for problem in self.problems]
+        lines = [f"  {problem.path!s:{width}}  {problem.reason}" for problem in self.problems]
         super().__init__("\n".join([what, *lines, mend]))

@@ -15,7 +15,6 @@ from bench.config import Direction, Encoder, Features, Plan, Profiling, Recipe, 
 from bench.errors import SuiteError
 from bench.folders import Folders, cache_folder
 
-Words = tyro.conf.Positional
 BARE = tyro.conf.arg(name="")  # this group's flags stand without a prefix
 
 
@@ -106,7 +105,7 @@ class MixersFlags(Settings):
 class CorporaFlags(Settings):
     """Read corpora by name; without a name, all of them."""
 
-    names: Words[tuple[str, ...]] = ()
+    names: tyro.conf.Positional[tuple[str, ...]] = ()
     features: Features = Features()
     places: Annotated[Places, BARE] = Places()
 
@@ -114,7 +113,7 @@ class CorporaFlags(Settings):
 class PredictFlags(Settings):
     """Emotion probabilities of recordings."""
 
-    files: Words[tuple[Path, ...]]  # wav or flac, any sampling rate
+    files: tyro.conf.Positional[tuple[Path, ...]]  # wav or flac, any sampling rate
     checkpoint: Path | None = None  # else the best on its dev split of those in results/checkpoints
     results: Path = Path("results")
 
@@ -125,6 +124,8 @@ Flags = TypeVar("Flags", bound=Settings)
 def parse(kind: type[Flags], command: str, arguments: list[str], default: Flags | None = None) -> Flags:
     """The flags of one command line; a bad flag or value ends with exit code 2 and a sentence."""
     try:
+        if default is None:
+            return tyro.cli(kind, prog=command, args=arguments, description=kind.__doc__)
         return tyro.cli(kind, prog=command, args=arguments, default=default, description=kind.__doc__)
     except ValidationError as error:
         first = error.errors()[0]

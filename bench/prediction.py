@@ -24,7 +24,8 @@ def best_checkpoint(store: Store) -> Path:
     runs = [run for run in store.runs() if run.status == "ok" and store.checkpoint_path(run.id).is_file()]
     if not runs:
         raise SuiteError(
-            f"no checkpoint under {store.root / 'checkpoints'}; train one with `serbench run` or name one with --checkpoint"
+            f"no checkpoint under {store.root / 'checkpoints'}; train one with `serbench run` "
+            "or name one with --checkpoint"
         )
     best = max(runs, key=lambda run: (not run.synthetic, run.metrics["dev"]["uar"], run.id))
     return store.checkpoint_path(best.id)

@@ -128,9 +128,9 @@ def _attempt(task: Callable[[Item], Result], item: Item) -> Result | Failure:
     try:
         return task(item)
     except Exception as error:
-        text = " ".join(str(error).split())[:300]
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:300].removesuffix(":")
         short = isinstance(error, MemoryError) or any(words in text.lower() for words in OUT_OF_MEMORY)
-        return Failure("oom" if short else "failed", f"{type(error).__name__}: {text}")
+        return Failure("oom" if short else "failed", text)
 
 
 def _end_with_parent() -> None:

@@ -61,8 +61,9 @@ def feedforward_width(encoder: config.Encoder, system: config.System) -> int:
     width = stock - round(surplus / (encoder.num_layers * (2 * encoder.d_model + 1)))
     if width < 1:
         raise SuiteError(
-            f"layout {system.layout!r} cannot be matched: its mixers hold {surplus:,} parameters more than softmax, "
-            "and the feed-forward has fewer to give; raise --encoder.feedforward-ratio or use --encoder.match stock"
+            f"layout {system.layout!r} cannot be matched: its mixers hold {surplus:,} parameters more than "
+            "softmax, and the feed-forward has fewer to give; raise --encoder.feedforward-ratio or use "
+            "--encoder.match stock"
         )
     return width
 

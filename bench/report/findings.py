@@ -67,7 +67,7 @@ MEMORY = Quantity(
 
 def cost(profiles: pd.DataFrame, quantity: Quantity) -> str:
     """Which encoder (or mixer, where none was profiled) costs least, and from which length on."""
-    done = profiles[(profiles["status"] == "ok") & profiles[quantity.value].notna()]
+    done = profiles[(profiles["status"] == "ok") & (profiles[quantity.value] > 0)]
     target = "encoder" if (done["target"] == "encoder").any() else "mixer"
     done = done[done["target"] == target]
     direction = done["direction"].mode().iloc[0]

@@ -103,7 +103,7 @@ def at_line_ends(axes: Axes, labels: Sequence[EndLabel]) -> None:
 
 
 def at_early_ends(axes: Axes, labels: Sequence[EndLabel]) -> None:
-    """Write the labels of rising lines that stop inside the axes to the left of their ends, above the line."""
+    """Write the labels of rising lines that stop inside the axes to the left of their ends, above them."""
     for label in labels:
         axes.annotate(
             label.text,

@@ -43,10 +43,11 @@ def score(store: Store, runs: Sequence[RunRecord], folds: set[int]) -> Scored | 
     used = _seeds_to_score([run for run in runs if run.status == "ok"], folds)
     if not used:
         return None
-    tables = {seed: pd.concat([_test_predictions(store, run) for run in used[seed]]) for seed in used}
+    tables = {run.id: _test_predictions(store, run) for some in used.values() for run in some}
     speakers = tuple(sorted({name for table in tables.values() for name in table["speaker"]}))
+    counts = [sum(_count(store, run, tables[run.id], speakers) for run in some) for some in used.values()]
     return Scored(
-        counts=np.stack([by_speaker(table, runs[0].emotions, speakers) for table in tables.values()]),
+        counts=np.stack(counts),
         speakers=speakers,
         utterances=frozenset(name for table in tables.values() for name in table["utterance"]),
         folds=tuple(sorted({run.config.task.fold for some in used.values() for run in some})),
@@ -68,10 +69,24 @@ def _seeds_to_score(runs: Sequence[RunRecord], folds: set[int]) -> dict[int, lis
 
 def _test_predictions(store: Store, run: RunRecord) -> pd.DataFrame:
     table = store.predictions(run.id)
-    if "split" not in table or not (table["split"] == "test").any():
-        path = store.predictions_path(run.id)
+    path = store.predictions_path(run.id)
+    missing = [name for name in ("split", "utterance", "speaker") if name not in table]
+    if missing:
+        raise SuiteError(f"{path}: lacks the column {missing[0]!r}; delete the run's record to redo it")
+    test = table[table["split"] == "test"]
+    if test.empty:
         raise SuiteError(f"{path}: holds no test predictions; delete the run's record to redo it")
-    return table[table["split"] == "test"]
+    return test
+
+
+def _count(
+    store: Store, run: RunRecord, table: pd.DataFrame, speakers: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    """`by_speaker`, with the file's name in front of what is wrong with it."""
+    try:
+        return by_speaker(table, run.emotions, speakers)
+    except SuiteError as error:
+        raise SuiteError(f"{store.predictions_path(run.id)}: {error}") from error
 
 
 def common_utterances(scored: Iterable[Scored | None], folds: set[int]) -> frozenset[str]:

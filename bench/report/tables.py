@@ -19,6 +19,7 @@ import pandas as pd
 
 from bench.config import Encoder, Features, Recipe, Settings, System, content_id
 from bench.evidence.bootstrap import Estimate, Interval
+from bench.evidence.metrics import METRICS
 from bench.evidence.records import Label, ProfileRecord, RunRecord
 from bench.evidence.store import Store
 from bench.report import units
@@ -96,7 +97,7 @@ def _comparison_rows(store: Store, name: str, runs: Sequence[RunRecord]) -> list
         | _system_columns(systems[key])
         | {"note": notes[key], "comparable": not notes[key]}
         | _scored_columns(scored[key], runs[0].emotions)
-        | _score_columns(found.get(key, {}))
+        | _score_columns(found.get(key, {}), runs[0].emotions)
         | _interval_columns("delta", _difference(key, found, notes))
         for key in scored
     ]
@@ -106,6 +107,7 @@ def _comparison_columns(name: str, runs: Sequence[RunRecord]) -> dict[str, Any]:
     run = runs[0]
     cell = run.config
     options = cell.task.corpus_options
+    conditions = Conditions(features=cell.features, encoder=cell.encoder, recipe=cell.recipe)
     matched = "matched in parameters" if cell.encoder.match == "params" else "each at its published size"
     return {
         "comparison": name,
@@ -113,9 +115,7 @@ def _comparison_columns(name: str, runs: Sequence[RunRecord]) -> dict[str, Any]:
         "corpus_title": run.corpus_title,
         "protocol": cell.task.protocol,
         "options": ", ".join(f"{option} {options[option]}" for option in sorted(options)),
-        "recipe": content_id(Conditions(features=cell.features, encoder=cell.encoder, recipe=cell.recipe))[
-            :8
-        ],
+        "recipe": content_id(conditions)[:8],
         "network": content_id(Network(features=cell.features, encoder=cell.encoder)),
         "setting": f"{cell.encoder.num_layers} layers of width {cell.encoder.d_model}, {matched}; "
         f"{cell.recipe.epochs} epochs",
@@ -168,10 +168,10 @@ def _scored_columns(scored: Scored | None, emotions: Sequence[str]) -> dict[str,
     }
 
 
-def _score_columns(found: Mapping[str, Estimate]) -> dict[str, float]:
-    columns = {name: np.nan for name in ("uar", "macro_f1", "wa")}
-    for name, score_and_draws in found.items():
-        columns |= _interval_columns(name, score_and_draws)
+def _score_columns(found: Mapping[str, Estimate], emotions: Sequence[str]) -> dict[str, float]:
+    columns: dict[str, float] = {}
+    for name in (*METRICS, *(f"recall_{emotion}" for emotion in emotions)):
+        columns |= _interval_columns(name, found.get(name))
     return columns
 
 

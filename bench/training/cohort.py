@@ -83,6 +83,10 @@ class Student(nn.Module):
 class Cohort(lightning.LightningModule):
     """All students of a cohort under one Lightning loop."""
 
+    mean: Tensor
+    std: Tensor
+    class_weights: Tensor
+
     def __init__(
         self,
         cells: list[Cell],
@@ -102,6 +106,12 @@ class Cohort(lightning.LightningModule):
         self.register_buffer("std", torch.as_tensor(normaliser.std, dtype=torch.float32))
         self.register_buffer("class_weights", class_weights)
 
+    def student(self, cell: Cell) -> Student:
+        """The student of one cell."""
+        student = self.students[cell.id]
+        assert isinstance(student, Student)
+        return student
+
     def live(self) -> list[tuple[int, Student]]:
         """Students that have not failed, each with its place among the optimisers."""
         students = (student for student in self.students.values() if isinstance(student, Student))
@@ -116,7 +126,7 @@ class Cohort(lightning.LightningModule):
         """One step of every student on one augmented batch."""
         place = (self.seed, self.current_epoch, number)
         rng = streams.torch_generator("augmentation", *place)
-        frames, mask = augment(batch.frames, batch.mask, self.recipe.augmentation, self.mean, rng)  # type: ignore[arg-type]
+        frames, mask = augment(batch.frames, batch.mask, self.recipe.augmentation, self.mean, rng)
         frames = (frames - self.mean) / self.std
         for i, student in self.live():
             with streams.drawing_from("student", *place):
@@ -127,7 +137,7 @@ class Cohort(lightning.LightningModule):
         try:
             weights = self.class_weights if self.recipe.class_weights else None
             logits = student.model(frames, mask)
-            loss = F.cross_entropy(logits, labels, weights, label_smoothing=self.recipe.label_smoothing)  # type: ignore[arg-type]
+            loss = F.cross_entropy(logits, labels, weights, label_smoothing=self.recipe.label_smoothing)
             value = loss.item()
             if not math.isfinite(value):
                 student.fail("diverged", f"loss became {value} in epoch {self.current_epoch}")

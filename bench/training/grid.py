@@ -41,7 +41,7 @@ from bench.evidence.store import Store
 from bench.features import cache as feature_cache
 from bench.folders import Folders
 from bench.model import layout
-from bench.training.fit import Job, blank_record, run_cohort
+from bench.training.run import Job, blank_record, run_cohort
 
 DONE = {"ok", "diverged", "oom"}  # a failed cell is tried again
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from bench.corpora.manifest import Manifest
 from bench.features.cache import FeatureStore
@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     frames: Tensor
     mask: Tensor
     labels: Tensor
-    index: Tensor
+    positions: Tensor
 
 
 class Split:
@@ -59,7 +59,7 @@ class Split:
 
     def frames(self, position: int) -> np.ndarray:
         """Log-mel (T, M) of one utterance."""
-        return self._store[self.table["utterance"].iat[position]]
+        return self._store[str(self.table["utterance"].iat[position])]
 
     def class_weights(self) -> Tensor:
         """1 / relative frequency, scaled to mean 1 over utterances; 0 for a class that is absent."""
@@ -108,11 +108,16 @@ class Batches(Dataset[Batch]):
         for i, row in enumerate(rows):
             frames[i, : len(row)] = torch.from_numpy(np.array(row))
             mask[i, : len(row)] = True
-        index = torch.from_numpy(self.groups[number].astype(np.int64))
-        return Batch(frames, mask, torch.from_numpy(self.split.labels[self.groups[number]]), index)
+        positions = torch.from_numpy(self.groups[number].astype(np.int64))
+        return Batch(frames, mask, torch.from_numpy(self.split.labels[self.groups[number]]), positions)
 
     def _cropped(self, row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if self.crop_frames is None or len(row) <= self.crop_frames:
             return row
         start = rng.integers(len(row) - self.crop_frames + 1)
         return row[start : start + self.crop_frames]
+
+
+def loader(batches: Batches) -> DataLoader[Batch]:
+    """The batches in turn, read in this process."""
+    return DataLoader(batches, batch_size=None)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LONGEST = 64
+LONGEST = 32
 SHORTEST = 16
 
 
@@ -21,7 +21,7 @@ def chunk_length(T: int) -> int:
     """A power of two: the longest that pads T frames least."""
     if T <= SHORTEST:
         return 1 << max(T - 1, 0).bit_length()
-    lengths = (LONGEST, LONGEST // 2, SHORTEST)
+    lengths = (LONGEST, SHORTEST)
     return min(lengths, key=lambda c: -(-T // c) * c)
 
 

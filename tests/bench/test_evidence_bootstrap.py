@@ -46,7 +46,10 @@ def test_draws_equal_a_plain_loop_over_drawn_speakers():
         assert len(drawn) == 6
         scores = []
         for seed in range(2):
-            lists = [np.concatenate(parts) for parts in zip(*(as_labels(counts[seed, s]) for s in drawn), strict=True)]
+            lists = [
+                np.concatenate(parts)
+                for parts in zip(*(as_labels(counts[seed, s]) for s in drawn), strict=True)
+            ]
             assert confusion_matrix(*lists).sum() == len(lists[0])
             scores.append(balanced_accuracy_score(*lists))
         assert draw == pytest.approx(np.mean(scores))

@@ -45,9 +45,7 @@ def test_weighted_accuracy_is_scikit_learns_accuracy(pairs):
 @given(utterances)
 def test_recall_by_class_is_scikit_learns_and_nan_for_an_absent_class(pairs):
     counts, reference, predicted = counts_of(pairs)
-    expected = recall_score(
-        reference, predicted, labels=range(CLASSES), average=None, zero_division=np.nan
-    )
+    expected = recall_score(reference, predicted, labels=range(CLASSES), average=None, zero_division=np.nan)
     np.testing.assert_allclose(metrics.recalls(counts), expected, atol=1e-12)
     np.testing.assert_allclose([metrics.recall_of(c)(counts) for c in range(CLASSES)], expected, atol=1e-12)
 

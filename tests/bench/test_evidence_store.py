@@ -79,9 +79,14 @@ def test_a_record_under_another_name_is_refused(tmp_path):
 def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path):
     target = tmp_path / "file.json"
     target.write_text("old")
-    with pytest.raises(SuiteError, match=r"file\.json.*space"), atomic(target) as temporary:
-        temporary.write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fill_the_disk():
+        with atomic(target) as temporary:
+            temporary.write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(SuiteError, match=r"file\.json.*space"):
+        fill_the_disk()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 

@@ -52,7 +52,9 @@ def test_matched_encoders_have_the_softmax_encoders_parameters_within_one_percen
 
 def test_stock_encoders_share_the_feed_forward_width_instead():
     settings = Encoder(d_model=64, match="stock")
-    widths = {recogniser.count_parameters(model(each, settings=settings)).feedforward_width for each in LAYOUTS}
+    widths = {
+        recogniser.count_parameters(model(each, settings=settings)).feedforward_width for each in LAYOUTS
+    }
     assert widths == {128}
 
 

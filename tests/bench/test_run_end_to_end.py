@@ -15,7 +15,19 @@ from bench.cli import run_command
 from bench.evidence.store import Store
 
 COMMAND = [
-    *(sys.executable, "-m", "bench.cli", "run", "demo", "--no-profile", "--folds", "0", "1", "--workers", "1"),
+    *(
+        sys.executable,
+        "-m",
+        "bench.cli",
+        "run",
+        "demo",
+        "--no-profile",
+        "--folds",
+        "0",
+        "1",
+        "--workers",
+        "1",
+    ),
     *("--layouts", "softmax", "retnet", "--synthetic", "speakers", "6", "per_speaker", "8"),
     *("--encoder.d-model", "16", "--encoder.num-layers", "1", "--recipe.epochs", "6"),
 ]
@@ -29,7 +41,9 @@ def cache(tmp_path_factory):
 
 def start(results: Path, cache: Path) -> subprocess.Popen:
     environment = os.environ | {"SER_CACHE": str(cache)}
-    return subprocess.Popen([*COMMAND, "--results", str(results)], env=environment, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*COMMAND, "--results", str(results)], env=environment, stdout=subprocess.PIPE, text=True
+    )
 
 
 def finished(results: Path, cache: Path) -> str:

@@ -1,12 +1,12 @@
 """Cohorts: side by side is the same as alone, a kill changes nothing, a failure stays with its student."""
 
-import lightning
 import pytest
 import torch
 from training_fixtures import EMOTIONS, toy_cells, toy_normaliser, toy_split
 
-from bench.training import fit as fitting
+from bench.training import scoring
 from bench.training.cohort import Cohort, Student
+from bench.training.fit import fit
 from bench.training.optimiser import optimiser, schedule
 
 
@@ -16,8 +16,7 @@ def splits():
 
 
 def train(cells, splits, folder, on_epoch=lambda done: None) -> Cohort:
-    fitting.quieten_lightning()
-    return fitting.fit(tuple(cells), *splits, toy_normaliser(splits[0]), folder, on_epoch)
+    return fit(tuple(cells), *splits, toy_normaliser(splits[0]), folder, on_epoch)
 
 
 def assert_same_weights(a: torch.nn.Module, b: torch.nn.Module):
@@ -62,7 +61,9 @@ def test_a_killed_cohort_continues_to_the_same_weights(splits, tmp_path):
         assert_same_weights(whole.students[cell.id].model, resumed.students[cell.id].model)
         assert whole.students[cell.id].curve == resumed.students[cell.id].curve
         assert whole.students[cell.id].best_epoch == resumed.students[cell.id].best_epoch
-        best = zip(whole.students[cell.id].best.values(), resumed.students[cell.id].best.values(), strict=True)
+        best = zip(
+            whole.students[cell.id].best.values(), resumed.students[cell.id].best.values(), strict=True
+        )
         assert all(torch.equal(a, b) for a, b in best)
 
 
@@ -146,18 +147,9 @@ def test_the_schedule_warms_up_and_ends_as_a_cosine():
 def test_predictions_are_the_chosen_epochs_and_hold_every_utterance(splits, tmp_path):
     (cell,) = toy_cells("softmax", epochs=3)
     student = train([cell], splits, tmp_path).students[cell.id]
-    table = fitting.predict_splits(student, toy_normaliser(splits[0]), {"dev": splits[1]}, cell)
+    table = scoring.predict(student, toy_normaliser(splits[0]), {"dev": splits[1]}, batch_size=8)
     assert list(table["utterance"]) == list(splits[1].table["utterance"])
     logits = table[[f"logit_{emotion}" for emotion in EMOTIONS]].to_numpy()
     decided = logits.argmax(1)
     recalls = [(decided[splits[1].labels == k] == k).mean() for k in range(len(EMOTIONS))]
     assert sum(recalls) / len(recalls) == pytest.approx(student.curve[student.best_epoch].dev_uar, abs=1e-9)
-
-
-def test_lightning_runs_the_loop(splits, tmp_path, monkeypatch):
-    """The loop is Lightning's, so its strategies and accelerators apply."""
-    seen = []
-    original = lightning.Trainer.fit
-    monkeypatch.setattr(lightning.Trainer, "fit", lambda self, *a, **k: (seen.append(self), original(self, *a, **k)))
-    train(toy_cells("softmax", epochs=1), splits, tmp_path)
-    assert len(seen) == 1

@@ -25,7 +25,7 @@ class ToyStore(dict):
 
 
 def toy_split(utterances: int, seed: int = 0, emotions=EMOTIONS, used: int | None = None) -> Split:
-    """Utterances whose emotion raises one mel bin, far enough from the others for a shift; `used` of the emotions occur."""
+    """Utterances whose emotion raises one mel bin, three from the next; `used` of the emotions occur."""
     rng = np.random.default_rng(seed)
     names = [f"u{seed}-{i:03}" for i in range(utterances)]
     labels = [emotions[i % (used or len(emotions))] for i in range(utterances)]

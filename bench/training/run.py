@@ -1,0 +1,156 @@
+"""One cohort from recordings to records: read, train, choose on dev, score on test, write.
+
+    run_cohort(Job("open", cells), folders, on_epoch=print)
+
+The test split is built only after every student's epoch has been chosen. A cell's record is written
+last, so a cell that has one has its predictions and checkpoint too.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+
+from bench import corpora
+from bench.config import Cell
+from bench.corpora.manifest import Manifest
+from bench.errors import SuiteError
+from bench.evidence.records import Cost, RunRecord, Status
+from bench.evidence.store import Store
+from bench.features import cache as feature_cache
+from bench.features.cache import FeatureStore
+from bench.features.normaliser import Normaliser
+from bench.folders import Folders
+from bench.measuring import environment
+from bench.model import layout, recogniser
+from bench.training import checkpoint, scoring, streams
+from bench.training.cohort import Student
+from bench.training.fit import OnEpoch, fit
+from bench.training.split import Split
+
+
+@dataclass(frozen=True)
+class Job:
+    """The cells of one cohort: same task, seed, features, encoder and recipe; one system each."""
+
+    preset: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def name(self) -> str:
+        """For people: corpus, fold and seed."""
+        first = self.cells[0]
+        return f"{first.task.corpus} {first.task.protocol} fold {first.task.fold} seed {first.seed}"
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder that holds the cohort's training checkpoint."""
+        return f"cohort-{streams.number(*sorted(cell.id for cell in self.cells)):x}"
+
+
+@dataclass(frozen=True)
+class Data:
+    """A corpus, its features, and which split each utterance is in."""
+
+    manifest: Manifest
+    store: FeatureStore
+    assignment: pd.Series[str]
+
+    def split(self, name: str) -> Split:
+        """The utterances of one split; SuiteError where there are none."""
+        split = Split.of(self.manifest, self.store, self.assignment, name)
+        if not len(split):
+            raise SuiteError(
+                f"{self.manifest.corpus}: no usable recording in the {name} split of this fold; "
+                "complete the corpus or choose other folds with --folds"
+            )
+        return split
+
+
+def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None) -> list[RunRecord]:
+    """Train one cohort and write its records, predictions and checkpoints; returns the records.
+
+    A finished cohort leaves no training checkpoint behind. SuiteError for data that cannot be used.
+    """
+    started = time.perf_counter()
+    first = job.cells[0]
+    data = _read(first, folders)
+    train, dev = data.split("train"), data.split("dev")
+    normaliser = Normaliser.fit(data.store, list(train.table["utterance"]))
+    training = folders.results / "checkpoints" / job.folder
+    cohort = fit(job.cells, train, dev, normaliser, training, on_epoch)
+    splits = {"train": train, "dev": dev, "test": data.split("test")}
+    common = {
+        "utterances": {name: len(split) for name, split in splits.items()},
+        "skipped_files": tuple(str(problem.path) for problem in data.store.skipped),
+    }
+    wall_s = time.perf_counter() - started
+    records = []
+    for cell in job.cells:
+        student = cohort.student(cell)
+        record = blank_record(cell, job.preset, data.manifest).model_copy(
+            update=common | _training_fields(student, job, wall_s)
+        )
+        records.append(_keep(record, student, normaliser, splits, Store(folders.results)))
+    shutil.rmtree(training, ignore_errors=True)
+    return records
+
+
+def _keep(
+    record: RunRecord, student: Student, normaliser: Normaliser, splits: dict[str, Split], store: Store
+) -> RunRecord:
+    """Score a student on dev and test, and write its checkpoint, its predictions and, last, its record."""
+    if student.status == "ok":
+        cell, scored = record.config, {name: splits[name] for name in ("dev", "test")}
+        predictions = scoring.predict(student, normaliser, scored, cell.recipe.batch_size)
+        record = record.model_copy(update={"metrics": scoring.score(predictions, record.emotions)})
+        checkpoint.save(store.checkpoint_path(cell.id), cell, student.best, normaliser, record.emotions)
+        store.write_predictions(cell.id, predictions)
+    store.write(record)
+    return record
+
+
+def _read(cell: Cell, folders: Folders) -> Data:
+    task = cell.task
+    manifest = corpora.load(task.corpus, folders.data_root, task.corpus_options, folders.cache)
+    store = feature_cache.prepare(manifest, cell.features, folders.cache, skip_bad=folders.skip_bad)
+    return Data(manifest, store, manifest.assign(task.protocol, task.fold))
+
+
+def blank_record(
+    cell: Cell, preset: str, manifest: Manifest, status: Status = "ok", reason: str = ""
+) -> RunRecord:
+    """A record of a cell before anything is known of its training."""
+    return RunRecord(
+        id=cell.id,
+        preset=preset,
+        config=cell,
+        label=layout.label(cell.system.layout),
+        synthetic=manifest.synthetic,
+        corpus_title=manifest.title,
+        emotions=manifest.emotions,
+        status=status,
+        reason=reason,
+        environment=environment.describe(torch.get_num_threads()),
+    )
+
+
+def _training_fields(student: Student, job: Job, wall_s: float) -> dict[str, object]:
+    """Record fields that training fills."""
+    return {
+        "status": student.status,
+        "reason": student.reason,
+        "best_epoch": student.best_epoch,
+        "curve": tuple(student.curve),
+        "parameters": recogniser.count_parameters(student.model),
+        "cost": Cost(
+            train_s=student.train_s,
+            cohort_wall_s=wall_s,
+            cohort=tuple(mate.system.layout for mate in job.cells),
+            epochs=len(student.curve),
+        ),
+    }
