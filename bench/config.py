@@ -42,7 +42,7 @@ class Features(Settings):
     num_mels: PositiveInt = 64
     min_hz: float = 20.0
     max_hz: float = 8_000.0
-    floor: float = 1e-10  # mel power is clamped here before the logarithm
+    floor: float = 1e-7  # mel power is clamped here before the logarithm: quieter is silence
 
 
 class Augmentation(Settings):
@@ -63,6 +63,7 @@ class Encoder(Settings):
     d_model: PositiveInt = 96
     num_layers: PositiveInt = 4
     num_heads: PositiveInt = 4
+    front_channels: PositiveInt = 16  # of the first convolution over the log-mel; the second has twice
     subsampling: Literal[1, 2, 4] = 4  # frames of log-mel to one encoder frame
     position_kernel: PositiveInt = 15  # depthwise-convolution position encoding
     feedforward_ratio: float = 2.0  # hidden width of the softmax encoder's feed-forward over d_model

@@ -17,7 +17,7 @@ from torch.nn.functional import logsigmoid
 from mixers import ops
 from mixers.contract import Direction, TokenMixer, silence
 from mixers.ops.softmax import flops
-from mixers.parts import HeadProjection, exempt
+from mixers.parts import HeadProjection, exempt, wide
 from mixers.registry import register
 
 
@@ -35,7 +35,7 @@ class FoX(TokenMixer):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x = silence(x, mask)
         q, k, v = self.qkv(x)
-        g = logsigmoid(self.forget(x).float())
+        g = logsigmoid(wide(self.forget(x)))
         o = ops.forgetting_attention(q, k, v, g, causal=not self.bidirectional, mask=mask)
         return self.out(o.flatten(2))
 

@@ -22,7 +22,7 @@ from torch.nn.functional import logsigmoid, silu
 from mixers import ops
 from mixers.contract import Direction, TokenMixer, silence
 from mixers.ops.slots import flops
-from mixers.parts import HeadProjection, RMSNorm, matched
+from mixers.parts import HeadProjection, RMSNorm, matched, wide
 from mixers.registry import register
 
 GATE_NORMALIZER = 8  # slows the slots' fading
@@ -43,7 +43,7 @@ class GSA(TokenMixer):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         q, k, v, f = self.parts(silence(x, mask))
-        f = logsigmoid(f.float()) / GATE_NORMALIZER
+        f = logsigmoid(wide(f)) / GATE_NORMALIZER
         s, f = silence(-f.expm1(), mask), silence(f, mask)
         both = (self.stack(part) for part in (silu(q), silu(k), silu(v), s, f))
         o = ops.gated_slot_attention(*both, scale=1.0)

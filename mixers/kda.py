@@ -32,6 +32,7 @@ from mixers.parts import (
     matched,
     pack,
     unpack,
+    wide,
 )
 from mixers.registry import register
 
@@ -65,9 +66,9 @@ class KDA(TokenMixer):
     def _mix(self, x: Tensor, mask: Tensor | None) -> Tensor:
         heads = (self.num_heads, self.key_dim)
         q, k, v = silu(self.convolution(self.stack(self.qkv(x)))).unflatten(-1, (3, *heads)).unbind(2)
-        fade = softplus(self.fade(x).float() + self.dt_bias).unflatten(-1, heads)
+        fade = softplus(wide(self.fade(x)) + self.dt_bias).unflatten(-1, heads)
         g = self.stack(-self.A_log.exp().unsqueeze(-1) * fade)
-        beta = self.stack(self.rate(x).float().sigmoid())
+        beta = self.stack(wide(self.rate(x)).sigmoid())
         both = None if mask is None else self.stack(mask)
         o = self.read(ops.delta_rule, _unit(q), _unit(k), v, g, beta, mask=both)
         gate = self.gate(x).unflatten(-1, heads).sigmoid()
@@ -86,7 +87,7 @@ class KDA(TokenMixer):
 
 def _unit(x: Tensor) -> Tensor:
     """x over its length along the last axis, in float32."""
-    x = x.float()
+    x = wide(x)
     return x * (x.square().sum(-1, keepdim=True) + 1e-6).rsqrt()
 
 

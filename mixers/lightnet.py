@@ -25,7 +25,7 @@ from torch.nn.functional import silu
 from mixers import ops
 from mixers.contract import Direction, TokenMixer, silence
 from mixers.ops.linear import flops
-from mixers.parts import HeadProjection, LowRank, RMSNorm, logcumsumexp, matched
+from mixers.parts import HeadProjection, LowRank, RMSNorm, logcumsumexp, matched, wide
 from mixers.registry import register
 
 NEVER = -1e30  # the key logit of a padded frame: finite, so that differences of normalisers stay numbers
@@ -51,7 +51,7 @@ class LightNet(TokenMixer):
         both = None if mask is None else self.stack(mask)
         if both is not None:
             logits = logits.masked_fill(~both[..., None, None], NEVER)
-        z = logcumsumexp(logits.float())
+        z = logcumsumexp(wide(logits))
         decay = torch.cat([z[:, :1], z[:, :-1]], 1) - z
         o = self.read(ops.gated_linear_attention, silu(q), (logits - z).exp(), v, decay, mask=both)
         return self.out(self.norm(o.flatten(2)) * silu(self.gate(x)))

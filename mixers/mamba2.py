@@ -33,6 +33,7 @@ from mixers.parts import (
     matched,
     pack,
     unpack,
+    wide,
 )
 from mixers.registry import register
 
@@ -68,7 +69,7 @@ class Mamba2(TokenMixer):
         features = silu(self.convolution(self.stack(features)))
         u, B, C = features.split([self.inner, self.state_dim, self.state_dim], -1)
         u = u.unflatten(-1, (self.num_heads, self.value_dim))
-        dt = self.stack(softplus(dt.float() + self.dt_bias))
+        dt = self.stack(softplus(wide(dt) + self.dt_bias))
         both = None if mask is None else self.stack(mask)
         ssd = partial(ops.gated_linear_attention, scale=1.0)
         v, decay = u * dt.unsqueeze(-1), -self.A_log.exp() * dt

@@ -20,6 +20,11 @@ def exempt(parameter: nn.Parameter) -> nn.Parameter:
     return parameter
 
 
+def wide(x: Tensor) -> Tensor:
+    """x in float32, or float64 where it is: the precision of gates and norms under autocast."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def matched(count: Callable[[int], int], d_model: int) -> int:
     """The width whose parameter count is nearest 4 · d_model², that of softmax attention."""
     return min(range(1, 2 * d_model + 1), key=lambda width: abs(count(width) - 4 * d_model**2))
@@ -83,7 +88,9 @@ class ShortConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         channels, taps = self.weight.shape
         past = nn.functional.pad(x, (0, 0, taps - 1, 0))
-        images = past.transpose(1, 2).unsqueeze(2)  # (B, C, 1, T), channels last in memory: no copy, fast on CPU
+        images = past.transpose(1, 2).unsqueeze(
+            2
+        )  # (B, C, 1, T), channels last in memory: no copy, fast on CPU
         kernels = self.weight.reshape(channels, 1, 1, taps)
         return nn.functional.conv2d(images, kernels, self.bias, groups=channels).squeeze(2).transpose(1, 2)
 

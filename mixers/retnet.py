@@ -51,4 +51,6 @@ class RetNet(TokenMixer):
 
     def flops(self, T: int) -> int:
         passes = 1 + self.bidirectional
-        return self.projection_flops(T) + passes * flops(T, self.num_heads, self.key_dim, self.head_dim, False)
+        return self.projection_flops(T) + passes * flops(
+            T, self.num_heads, self.key_dim, self.head_dim, False
+        )

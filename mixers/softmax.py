@@ -46,7 +46,11 @@ class Softmax(TokenMixer):
 
 
 @register(
-    "softmax_unfused", label="Softmax (unfused)", paper="arXiv 1706.03762", complexity="O(T²)", twin_of="softmax"
+    "softmax_unfused",
+    label="Softmax (unfused)",
+    paper="arXiv 1706.03762",
+    complexity="O(T²)",
+    twin_of="softmax",
 )
 class UnfusedSoftmax(Softmax):
     """`Softmax` with the T × T scores and weights held in memory."""

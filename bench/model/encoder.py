@@ -3,8 +3,9 @@
     log-mel → subsampling convolutions → + depthwise-convolution positions
             → L × [x + mixer(norm x) ; x + feed-forward(norm x)] → norm
 
-The position encoding is a convolution (Conformer, wav2vec 2.0), so no mixer is position-blind. With
-`direction="causal"` every convolution looks back only, so the encoder as a whole is causal.
+The position encoding is a convolution (wav2vec 2.0), so no mixer is position-blind. In every convolution
+padding counts as the zeros beyond the ends; with `direction="causal"` each looks back only, so the encoder
+as a whole is causal.
 """
 
 from __future__ import annotations
@@ -16,51 +17,55 @@ import mixers
 from bench import config
 
 
-class TimeConvolution(nn.Module):
-    """1-D convolution over frames that padding never enters: (B, T, C) → (B, ⌈T/stride⌉, C')."""
+class Subsampling(nn.Module):
+    """Log-mel (B, T, M) → (B, ⌈T/rate⌉, D): two 3×3 convolutions that halve mels and, up to `rate`, frames."""
 
     def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        kernel: int,
-        direction: config.Direction,
-        *,
-        stride: int = 1,
-        groups: int = 1,
+        self, num_mels: int, channels: int, d_model: int, rate: int, direction: config.Direction
     ) -> None:
         super().__init__()
-        self.convolution = nn.Conv1d(channels_in, channels_out, kernel, stride, groups=groups)
-        ahead = 0 if direction == "causal" else (kernel - 1) // 2
-        self.edges = (kernel - 1 - ahead, ahead)
+        self.strides = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[rate]
+        widths = (1, channels, 2 * channels)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(widths[i], widths[i + 1], 3, (stride, 2)) for i, stride in enumerate(self.strides)
+        )
+        self.edges = (1, 1, *_edges(3, direction))
+        self.out = nn.Linear(2 * channels * _halved(_halved(num_mels)), d_model)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Subsampled frames and their mask."""
+        x = x.unsqueeze(1)
+        for convolution, stride in zip(self.convolutions, self.strides, strict=True):
+            if mask is not None:
+                x = x * mask[:, None, :, None]
+                mask = mask[:, ::stride]
+            x = F.gelu(convolution(F.pad(x, self.edges)))
+        return self.out(x.transpose(1, 2).flatten(2)), mask
+
+
+class Positions(nn.Module):
+    """What a depthwise convolution over frames adds to (B, T, D), so that order can be told."""
+
+    def __init__(self, d_model: int, kernel: int, direction: config.Direction) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(d_model, d_model, kernel, groups=d_model)
+        self.edges = _edges(kernel, direction)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Convolve; masked frames count as the zeros beyond the ends."""
+        """(B, T, D) → (B, T, D)."""
         if mask is not None:
             x = x * mask.unsqueeze(-1)
         return self.convolution(F.pad(x.transpose(1, 2), self.edges)).transpose(1, 2)
 
 
-class Subsampling(nn.Module):
-    """Log-mel (B, T, M) → (B, ⌈T/rate⌉, D): one stride-2 convolution for every halving."""
+def _edges(kernel: int, direction: config.Direction) -> tuple[int, int]:
+    """Zeros before and after the frames, so that a convolution keeps their number, or sees no later one."""
+    ahead = 0 if direction == "causal" else (kernel - 1) // 2
+    return kernel - 1 - ahead, ahead
 
-    def __init__(self, num_mels: int, d_model: int, rate: int, direction: config.Direction) -> None:
-        super().__init__()
-        strides = {1: [1], 2: [2], 4: [2, 2]}[rate]
-        widths = [num_mels] + [d_model] * (len(strides) - 1)
-        self.layers = nn.ModuleList(
-            TimeConvolution(width, d_model, 5, direction, stride=stride)
-            for width, stride in zip(widths, strides, strict=True)
-        )
-        self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in strides)
-        self.strides = strides
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Subsampled frames and their mask."""
-        for layer, norm, stride in zip(self.layers, self.norms, self.strides, strict=True):
-            x = F.gelu(norm(layer(x, mask)))
-            mask = None if mask is None else mask[:, ::stride]
-        return x, mask
+def _halved(bins: int) -> int:
+    return -(-bins // 2)
 
 
 class Block(nn.Module):
@@ -98,8 +103,8 @@ class Encoder(nn.Module):
         """`names` holds one mixer name a layer; `feedforward` is the hidden width of every block."""
         super().__init__()
         d = settings.d_model
-        self.subsampling = Subsampling(num_mels, d, settings.subsampling, direction)
-        self.positions = TimeConvolution(d, d, settings.position_kernel, direction, groups=d)
+        self.subsampling = Subsampling(num_mels, settings.front_channels, d, settings.subsampling, direction)
+        self.positions = Positions(d, settings.position_kernel, direction)
         self.dropout = nn.Dropout(settings.dropout)
         self.norm = nn.LayerNorm(d)
         self.blocks = nn.ModuleList(

@@ -10,8 +10,11 @@ Frames added to fill the last chunk have zero keys and zero log decay, so they a
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 LONGEST = 32
 SHORTEST = 16
@@ -31,13 +34,25 @@ def to_chunks(x: Tensor, c: int, dtype: torch.dtype) -> Tensor:
     padding = -T % c
     if padding:
         x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, padding))
-    return x.reshape(B, -1, c, H, D).transpose(2, 3).to(dtype, memory_format=torch.contiguous_format)
+    return x.reshape(B, -1, c, H, D).transpose(2, 3).to(dtype).contiguous()
 
 
 def from_chunks(x: Tensor, T: int) -> Tensor:
     """x (B, N, H, c, D) → its first T frames, (B, T, H, D)."""
     B, N, H, c, D = x.shape
-    return x.transpose(2, 3).reshape(B, N * c, H, D)[:, :T]
+    return _Settled.apply(x).transpose(2, 3).reshape(B, N * c, H, D)[:, :T]
+
+
+class _Settled(Function):
+    """The identity, whose gradient is laid out in memory once, for all the products that take it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad.contiguous()
 
 
 def computing_dtype(*tensors: Tensor) -> torch.dtype:

@@ -25,7 +25,13 @@ from mixers.ops.halving import key_gated
 
 
 def delta_rule(
-    q: Tensor, k: Tensor, v: Tensor, g: Tensor, beta: Tensor, scale: float | None = None, backend: Backend = "auto"
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    g: Tensor,
+    beta: Tensor,
+    scale: float | None = None,
+    backend: Backend = "auto",
 ) -> Tensor:
     """q, k (B, T, H, K), v (B, T, H, V), g (B, T, H, K) or (B, T, H), log decay ≤ 0, beta (B, T, H) → (B, T, H, V)."""
     scale = q.shape[-1] ** -0.5 if scale is None else scale

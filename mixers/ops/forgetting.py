@@ -88,4 +88,6 @@ def _kernel(
         raise ValueError("backend='fla' has only causal, unmasked forgetting attention; use backend='auto'")
     from fla.ops.forgetting_attn import parallel_forgetting_attn
 
-    return parallel_forgetting_attn(q.contiguous(), k.contiguous(), v.contiguous(), g.contiguous(), scale=scale)
+    return parallel_forgetting_attn(
+        q.contiguous(), k.contiguous(), v.contiguous(), g.contiguous(), scale=scale
+    )

@@ -56,7 +56,7 @@ class KeyGated(Function):
         scores = rows.new_zeros(*rows.shape[:-1], keys.shape[-2])
         _diagonal(scores).copy_((_a_frame(rows, keys) * keys.unsqueeze(-2)).sum(-1))
         for read, write in zip(reads, writes, strict=True):
-            _pairs(scores, write.shape[-2]).copy_(read @ write.mT)
+            _pairs(scores, write.shape[-2]).copy_(_overlap(read, write))
         total = totals[-1].squeeze(-2)
         ctx.save_for_backward(rows, keys, decay, reading, writing, total, *totals, *reads, *writes)
         return scores, reading, writing, total
@@ -68,7 +68,11 @@ class KeyGated(Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         rows, keys, decay, reading, writing, total, *levels = ctx.saved_tensors
         depth = len(levels) // 3
-        totals, reads, writes = levels[: depth + 1], levels[depth + 1 : 2 * depth + 1], levels[2 * depth + 1 :]
+        totals, reads, writes = (
+            levels[: depth + 1],
+            levels[depth + 1 : 2 * depth + 1],
+            levels[2 * depth + 1 :],
+        )
         pairs = [_pairs(d_scores.contiguous(), write.shape[-2]) for write in writes]
         d_rows = _descend(d_reading, pairs, writes, totals, SECOND) * _a_row(decay, rows)
         d_keys = _descend(d_writing, [pair.mT for pair in pairs], reads, totals, FIRST)
@@ -102,7 +106,7 @@ class ValueGated(Function):
         d_scores = torch.zeros_like(scores)
         _diagonal(d_scores).copy_((d_output * values).sum(-1, keepdim=True))
         for read, write in zip(reads, writes, strict=True):
-            _pairs(d_scores, write.shape[-2]).copy_(read @ write.mT)
+            _pairs(d_scores, write.shape[-2]).copy_(_overlap(read, write))
         pairs = [_pairs(scores, write.shape[-2]).mT for write in writes]
         d_values = _descend(d_writing, pairs, reads, totals, FIRST)
         g_grad = _sum_from(d_output * earlier - values * d_values)
@@ -132,16 +136,31 @@ def _climb(x: Tensor, totals: list[Tensor], half: int) -> tuple[Tensor, list[Ten
     return x, halves
 
 
-def _descend(
-    x: Tensor, pairs: list[Tensor], halves: list[Tensor], totals: list[Tensor], half: int
-) -> Tensor:
+def _descend(x: Tensor, pairs: list[Tensor], halves: list[Tensor], totals: list[Tensor], half: int) -> Tensor:
     """x (…, rows, K) and the products pairs @ halves of every size of block, brought down to single frames."""
     x = x.clone(memory_format=torch.contiguous_format)
     for pair, other, total in zip(pairs[::-1], halves[::-1], totals[-2::-1], strict=True):
         blocks = x.view(*x.shape[:-2], total.shape[-2] // 2, 2, -1, x.shape[-1])[..., half, :, :]
         blocks *= total[..., 1 - half :: 2, :].unsqueeze(-2)
-        blocks += pair @ other
+        blocks += _product(pair, other)
     return x
+
+
+def _overlap(read: Tensor, write: Tensor) -> Tensor:
+    """read @ writeᵀ over (…, rows, K) and (…, h, K); flattened first, as matmul copies a transposed view of many axes."""
+    product = read.flatten(0, -3) @ write.flatten(0, -3).mT
+    return product.view(*read.shape[:-1], write.shape[-2])
+
+
+def _product(pair: Tensor, other: Tensor) -> Tensor:
+    """pair @ other; term by term where they are too small for a batched product to pay on a CPU."""
+    inner = other.shape[-2]
+    if inner > 4:
+        return pair @ other
+    product = pair[..., :1] * other[..., :1, :]
+    for n in range(1, inner):
+        product = torch.addcmul(product, pair[..., n : n + 1], other[..., n : n + 1, :])
+    return product
 
 
 def _pairs(scores: Tensor, h: int) -> Tensor:

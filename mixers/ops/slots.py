@@ -20,7 +20,13 @@ from mixers.ops.linear import _gate_a_channel
 
 
 def gated_slot_attention(
-    q: Tensor, k: Tensor, v: Tensor, s: Tensor, g: Tensor, scale: float | None = None, backend: Backend = "auto"
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    s: Tensor,
+    g: Tensor,
+    scale: float | None = None,
+    backend: Backend = "auto",
 ) -> Tensor:
     """q, k (B, T, H, K), v (B, T, H, V), s (B, T, H, M) slot weights, g (B, T, H, M) log decay ≤ 0 → (B, T, H, V)."""
     scale = q.shape[-1] ** -0.5 if scale is None else scale

@@ -14,7 +14,12 @@ from torch.nn.functional import scaled_dot_product_attention
 
 
 def softmax_attention(
-    q: Tensor, k: Tensor, v: Tensor, scale: float | None = None, causal: bool = False, mask: Tensor | None = None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float | None = None,
+    causal: bool = False,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """q, k (B, T, H, K), v (B, T, H, V), mask (B, T) True on real frames → (B, T, H, V)."""
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
@@ -26,7 +31,12 @@ def softmax_attention(
 
 
 def unfused_softmax_attention(
-    q: Tensor, k: Tensor, v: Tensor, scale: float | None = None, causal: bool = False, mask: Tensor | None = None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float | None = None,
+    causal: bool = False,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """The same numbers with the T × T scores and weights held in memory."""
     scale = q.shape[-1] ** -0.5 if scale is None else scale
