@@ -18,7 +18,7 @@ from bench import config
 
 
 class Subsampling(nn.Module):
-    """Log-mel (B, T, M) → (B, ⌈T/rate⌉, D): two 3×3 convolutions that halve mels and, up to `rate`, frames."""
+    """Log-mel (B, T, M) → (B, ⌈T/rate⌉, D): two 3×3 convolutions, halving mels and, up to `rate`, frames."""
 
     def __init__(
         self, num_mels: int, channels: int, d_model: int, rate: int, direction: config.Direction
