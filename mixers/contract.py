@@ -7,18 +7,18 @@ frames, result (B, T, D). What stands in padded frames never reaches a real one.
     class RunningMean(TokenMixer):
         def forward(self, x, mask=None): ...
 
-Recurrent mixers hand their queries, keys, values and gates to `both_ways`. Bidirectional means one pass over
-the frames and one over the same frames reversed, as a single call of the op on a batch of twice the size. With
-g the log decay and S the state, frame i reads
+Recurrent mixers hand their queries, keys, values and gates to `both_ways`. Bidirectional means one pass
+over the frames and one over the same frames reversed, as a single call of the op on a batch of twice the
+size. With g the log decay and S the state, frame i reads
 
     forward   Σ_{j ≤ i} exp(Σ_{s in (j, i]} g_s) k_j v_jᵀ          the state after its own write
     backward  Σ_{j > i} exp(Σ_{s in [i, j)} g_s) k_j v_jᵀ          the state before its own write
 
-so each pair of frames is weighed by the gates between them, the reader's included and the writer's not, the
-sum is unchanged by reversing time, and a frame counts itself once. The backward read is had from an ordinary
-causal op by asking one frame earlier with the query decayed by the frame's own gate, which holds for every
-read-out that is linear in the state. A padded frame writes nothing (its key is zero) and lets the state
-through (its log decay is zero), wherever it stands.
+so each pair of frames is weighed by the gates between them, the reader's included and the writer's not,
+the sum is unchanged by reversing time, and a frame counts itself once. The backward read is had from an
+ordinary causal op by asking one frame earlier with the query decayed by the frame's own gate, which holds
+for every read-out that is linear in the state. A padded frame writes nothing (its key is zero) and lets
+the state through (its log decay is zero), wherever it stands.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class TokenMixer(nn.Module):
     def both_ways(
         self, op: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor, *gates: Tensor, mask: Tensor | None
     ) -> Tensor:
-        """Run a recurrent op in the mixer's direction over tensors (B, T, H, ·); gates[0] is the log decay."""
+        """Run a recurrent op in the mixer's direction; tensors (B, T, H, ·), gates[0] the log decay."""
         both = [self.stack(tensor) for tensor in (q, k, v, *gates)]
         return self.read(op, *both, mask=None if mask is None else self.stack(mask))
 

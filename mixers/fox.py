@@ -3,9 +3,10 @@
     f_t = σ(w·x_t + b)          one a head;  c = cumulative sum of log f
     o_i = Σ_{j ≤ i} softmax_j(q_i·k_j / √K + c_i − c_j) v_j
 
-Lin et al. 2025, "Forgetting Transformer" (arXiv 2503.02130), eq. 6. O(T²) time, O(T) state; the gates stand in for positions.
-Bidirectional: one softmax over all frames with the bias −|c_i − c_j|. Parameters: 4 · d² and the gates' (d + 1) · H.
-Differs from fla's layer: as many key/value heads as query heads; both directions. Like it, no output gate and no norm.
+Lin et al. 2025, "Forgetting Transformer" (arXiv 2503.02130). O(T²) time, O(T) state; the gates
+stand in for positions. Bidirectional: one softmax over all frames with the bias −|c_i − c_j|. Parameters:
+4 · d² and the gates' (d + 1) · H. Differs from fla's layer: as many key/value heads as query heads; both
+directions. Like it, no output gate and no norm.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from mixers.registry import register
 
 @register("fox", label="FoX", paper="arXiv 2503.02130", complexity="O(T²)")
 class FoX(TokenMixer):
-    """o_i = Σ_j softmax_j(q_i·k_j / √K − |c_i − c_j|) v_j, c the summed log forget gates; O(T²) (arXiv 2503.02130)."""
+    """o_i = Σ_j softmax_j(q_i·k_j / √K − |c_i − c_j|) v_j, c the summed log gates; O(T²) (2503.02130)."""
 
     def __init__(self, d_model: int, num_heads: int = 4, direction: Direction = "bidirectional") -> None:
         super().__init__(d_model, num_heads, direction)

@@ -6,11 +6,12 @@
 
 then swish, a norm and the output map. Zhang et al. 2024 (arXiv 2409.07146). O(T) time, O(1) state.
 
-Bidirectional: the softmax makes the read-out non-linear in the state, so the two directions cannot be summed with the
-current frame counted once. Each direction reads its own state, the current frame included, and the two reads are averaged.
+Bidirectional: the softmax makes the read-out non-linear in the state, so the two directions cannot be
+summed with the current frame counted once. Each direction reads its own state, the current frame
+included, and the two reads are averaged.
 
-Parameters: values and output of width d; queries, keys and slots of about ⅔ d, the head width being the integer that
-brings the total nearest 4 · d². Differs from fla's layer: those widths; both directions.
+Parameters: values and output of width d; queries, keys and slots of about ⅔ d, the head width being the
+integer that brings the total nearest 4 · d². Differs from fla's layer: those widths; both directions.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ GATE_NORMALIZER = 8  # slows the slots' fading
 
 @register("gsa", label="GSA", paper="arXiv 2409.07146")
 class GSA(TokenMixer):
-    """Slots K, V fade by exp f_t and take s_t = 1 − exp f_t of frame t; o_t = Vᵀ softmax(K q_t) (arXiv 2409.07146)."""
+    """Slots K, V keep exp f_t and take s_t = 1 − exp f_t of frame t; o_t = Vᵀ softmax(K q_t) (2409.07146)."""
 
     def __init__(self, d_model: int, num_heads: int = 4, direction: Direction = "bidirectional") -> None:
         super().__init__(d_model, num_heads, direction)
@@ -45,8 +46,8 @@ class GSA(TokenMixer):
         q, k, v, f = self.parts(silence(x, mask))
         f = logsigmoid(wide(f)) / GATE_NORMALIZER
         s, f = silence(-f.expm1(), mask), silence(f, mask)
-        both = (self.stack(part) for part in (silu(q), silu(k), silu(v), s, f))
-        o = ops.gated_slot_attention(*both, scale=1.0)
+        q, k, v, s, f = (self.stack(part) for part in (silu(q), silu(k), silu(v), s, f))
+        o = ops.gated_slot_attention(q, k, v, s, f, scale=1.0)
         if self.bidirectional:
             ahead, back = o.chunk(2)
             o = (ahead + back.flip(1)) / 2

@@ -3,14 +3,15 @@
     S_t = (I − β_t k_t k_tᵀ) diag(exp g_t) S_{t−1} + β_t k_t v_tᵀ          o_t = S_tᵀ q_t / √K
     g_t = −exp(A) · softplus(f_t + b)          β_t = σ(·)          f_t of low rank
 
-q, k, v pass a causal convolution of 4 frames and swish, q and k are unit vectors; then a norm a head with a low-rank sigmoid gate.
-Kimi Team 2025, "Kimi Linear" (arXiv 2510.26692). O(T) time, O(1) state.
+q, k, v pass a causal convolution of 4 frames and swish, q and k are unit vectors; then a norm a head with
+a low-rank sigmoid gate. Kimi Team 2025, "Kimi Linear" (arXiv 2510.26692). O(T) time, O(1) state.
 
-Bidirectional: the convolution is part of what runs both ways, so the backward pass convolves the reversed frames: a
-frame's features in the forward pass look back and in the backward pass look ahead.
+Bidirectional: the convolution is part of what runs both ways, so the backward pass convolves the reversed
+frames: a frame's features in the forward pass look back and in the backward pass look ahead.
 
-Parameters: keys and values share one head width, the integer that brings the total nearest 4 · d² (about 0.8 · d / H);
-the two low-rank maps go through one head width, as published. Differs from fla's layer: that width; both directions.
+Parameters: keys and values share one head width, the integer that brings the total nearest 4 · d² (about
+0.8 · d / H); the two low-rank maps go through one head width, as published. Differs from fla's layer:
+that width; both directions.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ TAPS = 4
 
 @register("kda", label="KDA", paper="arXiv 2510.26692")
 class KDA(TokenMixer):
-    """S_t = (I − β_t k_t k_tᵀ) diag(exp g_t) S_{t−1} + β_t k_t v_tᵀ; O(T) time, O(1) state (arXiv 2510.26692)."""
+    """S_t = (I − β_t k_t k_tᵀ) diag(exp g_t) S_{t−1} + β_t k_t v_tᵀ; O(T) time, O(1) state (2510.26692)."""
 
     def __init__(self, d_model: int, num_heads: int = 4, direction: Direction = "bidirectional") -> None:
         super().__init__(d_model, num_heads, direction)

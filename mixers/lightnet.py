@@ -1,19 +1,20 @@
 """LightNet attention: a softmax over the frames so far, channel by channel, as a linear recurrence.
 
-    z_t = log Σ_{j ≤ t} exp κ_j                           running normaliser of the key logits κ, one a channel
+    z_t = log Σ_{j ≤ t} exp κ_j                    running normaliser of the key logits κ, one a channel
     S_t = diag(exp(z_{t−1} − z_t)) S_{t−1} + exp(κ_t − z_t) v_tᵀ
     o_t = S_tᵀ swish(q_t) / √K
 
-then a norm with a low-rank swish gate. Qin et al. 2024 (arXiv 2405.21022), the additive recurrence in one dimension.
-O(T) time, O(1) state.
+then a norm with a low-rank swish gate. Qin et al. 2024 (arXiv 2405.21022), the additive recurrence in one
+dimension. O(T) time, O(1) state.
 
-Bidirectional: each direction has its own normaliser, running over the frames that it has passed, the current one
-included. The forward read holds the current frame's value; the backward read comes before it is written, so the
-current frame takes its share of the backward normaliser but its value is counted once, by the forward read.
+Bidirectional: each direction has its own normaliser, running over the frames that it has passed, the
+current one included. The forward read holds the current frame's value; the backward read comes before it
+is written, so the current frame takes its share of the backward normaliser but its value is counted once,
+by the forward read.
 
 Parameters: values and output of width d, a gate of rank d/4, and keys of about ¾ d, the head width being
-the integer that brings the total nearest 4 · d².
-Differs from fla's layer: those widths (its keys are d/2 and rank d/8 as published at d = 1024); both directions.
+the integer that brings the total nearest 4 · d². Differs from fla's layer: those widths (its keys are d/2
+and rank d/8 at d = 1024 in the study); both directions.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ NEVER = -1e30  # the key logit of a padded frame: finite, so that differences of
 
 @register("lightnet", label="LightNet", paper="arXiv 2405.21022")
 class LightNet(TokenMixer):
-    """S_t = diag(exp(z_{t−1} − z_t)) S_{t−1} + exp(κ_t − z_t) v_tᵀ; O(T) time, O(1) state (arXiv 2405.21022)."""
+    """S_t = diag(exp(z_{t−1} − z_t)) S_{t−1} + exp(κ_t − z_t) v_tᵀ; O(T) time, O(1) state (2405.21022)."""
 
     def __init__(self, d_model: int, num_heads: int = 4, direction: Direction = "bidirectional") -> None:
         super().__init__(d_model, num_heads, direction)

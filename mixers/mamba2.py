@@ -6,11 +6,12 @@
 x, B, C pass a causal convolution of 4 frames and swish; then a norm of o · swish(z) and the output map.
 Dao and Gu 2024 (arXiv 2405.21060), "state space duality". O(T) time, O(1) state.
 
-Bidirectional: the convolution is part of what runs both ways, so the backward pass convolves the reversed frames; the skip D x is taken
-once, from the forward pass.
+Bidirectional: the convolution is part of what runs both ways, so the backward pass convolves the reversed
+frames; the skip D x is taken once, from the forward pass.
 
-Parameters: a state of d/H numbers a channel and an inner width H · P, P being the integer that brings the total nearest 4 · d²
-(inner width about 1.15 · d). Differs from fla's layer: those widths instead of 2 · d and 128; both directions.
+Parameters: a state of d/H numbers a channel and an inner width H · P, P being the integer that brings the
+total nearest 4 · d² (inner width about 1.15 · d). Differs from fla's layer: those widths instead of 2 · d
+and 128; both directions.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ TAPS = 4
 
 @register("mamba2", label="Mamba-2", paper="arXiv 2405.21060")
 class Mamba2(TokenMixer):
-    """S_t = exp(−exp(A) Δ_t) S_{t−1} + B_t (Δ_t x_t)ᵀ, o_t = S_tᵀ C_t + D x_t; O(T) time, O(1) state (arXiv 2405.21060)."""
+    """S_t = exp(−exp(A) Δ_t) S_{t−1} + B_t (Δ_t x_t)ᵀ, o_t = S_tᵀ C_t + D x_t; O(T) time (2405.21060)."""
 
     def __init__(self, d_model: int, num_heads: int = 4, direction: Direction = "bidirectional") -> None:
         super().__init__(d_model, num_heads, direction)
@@ -83,7 +84,7 @@ class Mamba2(TokenMixer):
     def flops(self, T: int) -> int:
         passes = 1 + self.bidirectional
         convolution = 2 * T * self.convolution.weight.numel()
-        recurrence = flops(T, self.num_heads, self.state_dim, self.value_dim, False)
+        recurrence = flops(T, self.num_heads, self.state_dim, self.value_dim, False, key_heads=1)
         return self.projection_flops(T) + passes * (convolution + recurrence)
 
 

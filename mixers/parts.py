@@ -52,11 +52,14 @@ class LowRank(nn.Sequential):
 
 
 class RMSNorm(nn.RMSNorm):
-    """Root-mean-square norm over the last axis, its weight exempt from weight decay."""
+    """Root-mean-square norm over the last axis, at least in float32, exempt from weight decay."""
 
     def __init__(self, width: int) -> None:
         super().__init__(width, eps=1e-5)
         exempt(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.rms_norm(wide(x), self.normalized_shape, wide(self.weight), self.eps).to(x.dtype)
 
 
 def positions(T: int, mask: Tensor | None, device: torch.device) -> Tensor:
@@ -67,9 +70,10 @@ def positions(T: int, mask: Tensor | None, device: torch.device) -> Tensor:
 
 
 def rotary(x: Tensor, position: Tensor, base: float = 10_000.0) -> Tensor:
-    """Rotate each pair (x_n, x_{n+K/2}) of x (B, T, H, K) by position · base^(−2n/K) (Su et al. 2021, arXiv 2104.09864)."""
+    """Rotate each pair (x_n, x_{n+K/2}) of x (B, T, H, K) by position · base^(−2n/K) (arXiv 2104.09864)."""
     half = x.shape[-1] // 2
-    rates = base ** (-torch.arange(half, device=x.device) / half)
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    rates = base ** (-torch.arange(half, device=x.device, dtype=dtype) / half)
     angle = (position.unsqueeze(-1) * rates).unsqueeze(2)
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x[..., :half], x[..., half:]
@@ -77,7 +81,7 @@ def rotary(x: Tensor, position: Tensor, base: float = 10_000.0) -> Tensor:
 
 
 class ShortConvolution(nn.Module):
-    """Causal depthwise convolution over time: (B, T, C) → (B, T, C). Padding must be zero and on the outside."""
+    """Causal depthwise convolution over time, (B, T, C) → (B, T, C); padding must be zero and outermost."""
 
     def __init__(self, channels: int, taps: int = 4, bias: bool = False) -> None:
         super().__init__()
@@ -98,8 +102,8 @@ class ShortConvolution(nn.Module):
 def logcumsumexp(x: Tensor) -> Tensor:
     """log Σ_{j ≤ t} exp x_j along the frames of x (B, T, …), in about 2·√T steps.
 
-    Blocks of √T frames run side by side, then the blocks' ends are run over: several times faster on a CPU than
-    `torch.logcumsumexp`, which goes number by number.
+    Blocks of √T frames run side by side, then the blocks' ends are run over: several times faster on a
+    CPU than `torch.logcumsumexp`, which goes number by number.
     """
     T = x.shape[1]
     c = math.ceil(math.sqrt(T))
@@ -116,7 +120,7 @@ def _running(steps: Sequence[Tensor]) -> list[Tensor]:
 
 
 def pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Move real frames to the front, in order: x (B, T, D), mask (B, T) → x, mask, and the order for `unpack`."""
+    """Real frames of x (B, T, D) to the front, in order: x, its mask (B, T), and the order for `unpack`."""
     order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)
     return x.gather(1, order.unsqueeze(-1).expand_as(x)), mask.gather(1, order), order
 

@@ -51,8 +51,9 @@ def register(
 ) -> Callable[[Mixer], Mixer]:
     """Class decorator that adds a mixer; `complexity` is its time in the number of frames T.
 
-    ValueError where the name is taken by another class, is no lower-case word, or the class is no TokenMixer.
-    A class defined again under the same module and name (a notebook cell run twice) replaces itself.
+    ValueError where the name is taken by another class, is no lower-case word, or the class is no
+    TokenMixer. A class defined again under the same module and name (a notebook cell run twice) replaces
+    itself.
     """
 
     def add(cls: Mixer) -> Mixer:
@@ -116,5 +117,5 @@ def _load_plugins() -> None:
             point.load()
         except Exception as error:
             raise ValueError(
-                f"mixer plugin {point.name!r} ({point.value}) cannot be imported: {error}; mend or uninstall it"
+                f"mixer plugin {point.name!r} ({point.value}) cannot be imported: {error}; mend or remove it"
             ) from error

@@ -3,10 +3,11 @@
     S_t = γ_h S_{t−1} + k_t v_tᵀ          γ_h = 1 − 2^(−5−h)
     o_t = S_tᵀ q_t / √K                   q, k turned by rotary positions
 
-then a norm a head and a swish gate. Sun et al. 2023 (arXiv 2307.08621), eq. 6 and 8. O(T) time, O(1) state.
-Parameters: values, gate and output of width d and keys of about half (the published proportion 1 : 2) make 4 · d².
-Differs from fla's layer: expand_k ½ and expand_v 1 instead of 1 and 2; both directions. The rotation is by the frame's
-position in both passes, so that a reader tells the frames before it from those after it.
+then a norm a head and a swish gate. Sun et al. 2023 (arXiv 2307.08621), eq. 6 and 8. O(T) time, O(1)
+state. Parameters: values, gate and output of width d and keys of about half (the published proportion 1 :
+2) make 4 · d². Differs from fla's layer: expand_k ½ and expand_v 1 instead of 1 and 2; both directions.
+The rotation is by the frame's position in both passes, so that a reader tells the frames before it from
+those after it.
 """
 
 from __future__ import annotations

@@ -2,13 +2,13 @@
 
     o_i = Σ_j softmax_j(q_i·k_j / √K) v_j
 
-Vaswani et al. 2017 (arXiv 1706.03762). O(T²) time; a stream keeps the keys and values of all frames. It knows no positions: the
-encoder around it gives them. Parameters: 4 · d² (queries, keys, values, output; no biases), which sets the
-size that the other mixers match.
+Vaswani et al. 2017 (arXiv 1706.03762). O(T²) time; a stream keeps the keys and values of all frames. It
+knows no positions: the encoder around it gives them. Parameters: 4 · d² (queries, keys, values, output;
+no biases), which sets the size that the other mixers match.
 
-`softmax` runs the fused kernel; `softmax_unfused` is its twin with the same parameters and numbers that holds the T × T weights, as the
-published comparison did.
-Differs from fla's layer: no rotary positions; padding and direction are handled.
+`softmax` runs the fused kernel; `softmax_unfused` is its twin with the same parameters and numbers that
+holds the T × T weights, as the published comparison did. Differs from fla's layer: no rotary positions;
+padding and direction are handled.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The recurrences under the mixers, in one layout: (B, T, H, ·), gates in log space and ≤ 0, state in float32.
+"""The recurrences under the mixers: (B, T, H, ·) throughout, gates in log space and ≤ 0, state in float32.
 
     o = ops.gated_linear_attention(q, k, v, g)      # S_t = diag(exp g_t) S_{t−1} + k_t v_tᵀ ; o_t = S_tᵀ q_t
 
-The torch versions are chunkwise: matrix products inside a chunk of frames, one step of the recurrence a chunk.
-They are exact for every gate ≤ 0, differentiable, and compute in float32, or in float64 where given it.
-`scale` None is K^−½. `backend`: see `mixers.ops.backend`.
+The torch versions are chunkwise: matrix products inside a chunk of frames, one step of the recurrence a
+chunk. They are exact for every gate ≤ 0, differentiable, and compute in float32, or in float64 where
+given it. `scale` None is K^−½. `backend`: see `mixers.ops.backend`.
 """
 
 from mixers.ops.delta import delta_rule

@@ -2,9 +2,10 @@
 
     S_t = (I − β_t k_t k_tᵀ) diag(exp g_t) S_{t−1} + β_t k_t v_tᵀ          o_t = scale · S_tᵀ q_t
 
-g is one number a key channel (KDA, arXiv 2510.26692) or one a head (gated DeltaNet, arXiv 2412.06464). Inside a chunk the
-corrections of earlier frames form a unit lower-triangular system (the WY form, arXiv 2406.06484), solved at once. Keys are
-expected to be unit vectors and β in [0, 1]; otherwise the recurrence itself may grow without bound. O(T) time.
+g is one number a key channel (KDA, arXiv 2510.26692) or one a head (gated DeltaNet, arXiv 2412.06464).
+Inside a chunk the corrections of earlier frames form a unit lower-triangular system (the WY form, arXiv
+2406.06484), solved at once. Keys are expected to be unit vectors and β in [0, 1]; otherwise the
+recurrence itself may grow without bound. O(T) time.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ def delta_rule(
     scale: float | None = None,
     backend: Backend = "auto",
 ) -> Tensor:
-    """q, k (B, T, H, K), v (B, T, H, V), g (B, T, H, K) or (B, T, H), log decay ≤ 0, beta (B, T, H) → (B, T, H, V)."""
+    """q, k (B, T, H, K), v (B, T, H, V), g (B, T, H, K) or (B, T, H) log decay ≤ 0, beta (B, T, H).
+
+    Returns (B, T, H, V).
+    """
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     g = g if g.dim() == 4 else g.unsqueeze(-1).expand_as(k)
     if choose(backend, q) == "fla":
@@ -48,13 +52,13 @@ def delta_rule(
 def _chunks(q: Tensor, k: Tensor, v: Tensor, g: Tensor, beta: Tensor) -> Tensor:
     """All (B, N, H, c, ·) → (B, N, H, c, V)."""
     scores, reading, writing, total = key_gated(torch.stack([q, k], -2).flatten(-3, -2), k, g)
-    read, overlap = scores[..., 0::2, :], scores[..., 1::2, :]
+    (read, overlap), (q_state, k_state) = (x.unflatten(-2, (-1, 2)).unbind(-2) for x in (scores, reading))
     if q.shape[1] == 1:
         return read @ _corrected(overlap, beta, beta * v)
-    targets = torch.cat([v, reading[..., 1::2, :]], -1)
+    targets = torch.cat([v, k_state], -1)
     own, seen = _corrected(overlap, beta, beta * targets).split([v.shape[-1], k.shape[-1]], -1)
     states = carry_through(torch.diag_embed(total) - writing.mT @ seen, writing.mT @ own)
-    return reading[..., 0::2, :] @ states + read @ (own - seen @ states)
+    return q_state @ states + read @ (own - seen @ states)
 
 
 def _corrected(overlap: Tensor, beta: Tensor, x: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
     o_i = Σ_{j ≤ i} softmax_j(scale · q_i·k_j + c_i − c_j) v_j          c = cumulative sum of g ≤ 0
 
-Lin et al. 2025 (FoX, arXiv 2503.02130). Bidirectional: one softmax over all frames with the bias −|c_i − c_j|, which for j < i is
-the same and for j > i sums the gates in (i, j]. O(T²) time; over long inputs the queries go block by block.
+Lin et al. 2025 (FoX, arXiv 2503.02130). Bidirectional: one softmax over all frames with the bias −|c_i −
+c_j|, which for j < i is the same and for j > i sums the gates in (i, j]. O(T²) time; over long inputs the
+queries go block by block.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ def forgetting_attention(
     mask: Tensor | None = None,
     backend: Backend = "auto",
 ) -> Tensor:
-    """q, k (B, T, H, K), v (B, T, H, V), g (B, T, H) log forget gate ≤ 0, mask (B, T) True on real frames → (B, T, H, V).
+    """q, k (B, T, H, K), v (B, T, H, V), g (B, T, H) log forget gate ≤ 0, mask (B, T) True on real frames.
 
-    Padded frames are not read and fade nothing. fla's kernel is causal and takes no mask.
+    Returns (B, T, H, V). Padded frames are not read and fade nothing. fla's kernel is causal, without mask.
     """
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if choose(backend, q) == "fla":
@@ -56,8 +57,10 @@ def _read(
     keys = slice(0, end if causal else k.shape[2])
     near = (fade - fade[:, :, rows.start : rows.start + 1]).to(q.dtype)
     apart = near[:, :, rows, None] - near[:, :, None, keys]
-    bias = apart if causal else -apart.abs()
-    scores = q[:, :, rows] @ k[:, :, keys].transpose(-1, -2) + bias
+    if not causal:
+        frame = torch.arange(k.shape[2], device=q.device)
+        apart = torch.where(frame[rows, None] < frame, -apart, apart)
+    scores = q[:, :, rows] @ k[:, :, keys].transpose(-1, -2) + apart
     hidden = _hidden(rows.start, end, keys.stop, causal, mask, q.device)
     if hidden is not None:
         scores = scores.masked_fill(hidden, -torch.inf)

@@ -1,18 +1,20 @@
 """Gated attention inside a chunk when every channel has its own gate, exactly and by matrix products.
 
-The weight of frame j for frame i ≥ j is Π_{s in (j, i]} exp g_s, channel by channel. It is no matrix product as it stands, and
-splitting it as exp(c_i) / exp(c_j), c the cumulative sum, overflows. Halving avoids the division: in a block of 2h
-frames, a pair with i in the second half and j in the first is weighed by (decay from the middle to i) × (decay from j to the
-middle), two factors ≤ 1, so all such pairs are one product of matrices; the pairs within a half are the same
-problem of size h. (Secondary chunking of gated linear attention, arXiv 2312.06635 §4, taken down to single frames.)
+The weight of frame j for frame i ≥ j is Π_{s in (j, i]} exp g_s, channel by channel. It is no matrix
+product as it stands, and splitting it as exp(c_i) / exp(c_j), c the cumulative sum, overflows. Halving
+avoids the division: in a block of 2h frames, a pair with i in the second half and j in the first is
+weighed by (decay from the middle to i) × (decay from j to the middle), two factors ≤ 1, so all such pairs
+are one product of matrices; the pairs within a half are the same problem of size h. (Secondary chunking
+of gated linear attention, arXiv 2312.06635, taken down to single frames.)
 
     climb     from single frames to the chunk: vectors decayed to, or from, the middle of every block
     descend   its transpose, from the chunk to single frames
 
-`KeyGated` gives scores from gated keys, `ValueGated` output from gated values. Each is the other's derivative, so both have
-hand-written backward passes of the same two sweeps. The gates' gradient needs no sweep: g_s acts on the pairs with
-j < s ≤ i, so it is a reverse cumulative sum of (what i receives) − (what j receives), as in §3.3 of the same paper.
-All factors lie in [0, 1]: nothing overflows, whatever the gates.
+`KeyGated` gives scores from gated keys, `ValueGated` output from gated values. Each is the other's
+derivative, so both have hand-written backward passes of the same two sweeps. The gates' gradient needs no
+sweep: g_s acts on the pairs with j < s ≤ i, so it is a reverse cumulative sum of (what i receives) −
+(what j receives), as in the same paper. All factors lie in [0, 1]: nothing overflows, whatever
+the gates.
 """
 
 from __future__ import annotations
@@ -30,8 +32,9 @@ FIRST, SECOND = 0, 1  # halves of a block: the written and the reading one
 def key_gated(rows: Tensor, keys: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Scores rows_i · (decay from j to i ∘ keys_j) for j ≤ i, and what the state between chunks needs.
 
-    rows (…, c·R, K): R vectors a frame that read, keys and g (…, c, K), g ≤ 0, c a power of two. Returns scores (…, c·R, c),
-    rows decayed from the chunk's start, keys decayed to its end, and the whole chunk's decay (…, K).
+    rows (…, c·R, K): R vectors a frame that read, keys and g (…, c, K), g ≤ 0, c a power of two. Returns
+    scores (…, c·R, c), rows decayed from the chunk's start, keys decayed to its end, and the whole
+    chunk's decay (…, K).
     """
     return KeyGated.apply(rows.contiguous(), keys.contiguous(), g.contiguous())
 
@@ -58,7 +61,7 @@ class KeyGated(Function):
         for read, write in zip(reads, writes, strict=True):
             _pairs(scores, write.shape[-2]).copy_(_overlap(read, write))
         total = totals[-1].squeeze(-2)
-        ctx.save_for_backward(rows, keys, decay, reading, writing, total, *totals, *reads, *writes)
+        ctx.save_for_backward(rows, keys, decay, writing, total, *totals, *reads, *writes)
         return scores, reading, writing, total
 
     @staticmethod
@@ -66,7 +69,7 @@ class KeyGated(Function):
     def backward(
         ctx: Any, d_scores: Tensor, d_reading: Tensor, d_writing: Tensor, d_total: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        rows, keys, decay, reading, writing, total, *levels = ctx.saved_tensors
+        rows, keys, decay, writing, total, *levels = ctx.saved_tensors
         depth = len(levels) // 3
         totals, reads, writes = (
             levels[: depth + 1],
@@ -123,10 +126,10 @@ def _totals(decay: Tensor) -> list[Tensor]:
 
 
 def _climb(x: Tensor, totals: list[Tensor], half: int) -> tuple[Tensor, list[Tensor]]:
-    """Decay x (…, rows, K) in place, block by growing block: the second half from, or the first to, the middle.
+    """Decay x (…, rows, K) in place by growing blocks: the second half from, or the first to, the middle.
 
-    Returns x decayed over the whole chunk, and, for each size of block, the halves (…, blocks, rows, K) on their
-    way there: those that meet the other half at the middle.
+    Returns x decayed over the whole chunk, and, for each size of block, the halves (…, blocks, rows, K)
+    on their way there: those that meet the other half at the middle.
     """
     halves = []
     for total in totals[:-1]:
@@ -137,7 +140,7 @@ def _climb(x: Tensor, totals: list[Tensor], half: int) -> tuple[Tensor, list[Ten
 
 
 def _descend(x: Tensor, pairs: list[Tensor], halves: list[Tensor], totals: list[Tensor], half: int) -> Tensor:
-    """x (…, rows, K) and the products pairs @ halves of every size of block, brought down to single frames."""
+    """x (…, rows, K) and the products pairs @ halves of every size of block, down to single frames."""
     x = x.clone(memory_format=torch.contiguous_format)
     for pair, other, total in zip(pairs[::-1], halves[::-1], totals[-2::-1], strict=True):
         blocks = x.view(*x.shape[:-2], total.shape[-2] // 2, 2, -1, x.shape[-1])[..., half, :, :]
@@ -147,7 +150,7 @@ def _descend(x: Tensor, pairs: list[Tensor], halves: list[Tensor], totals: list[
 
 
 def _overlap(read: Tensor, write: Tensor) -> Tensor:
-    """read @ writeᵀ over (…, rows, K) and (…, h, K); flattened first, as matmul copies a transposed view of many axes."""
+    """read (…, rows, K) @ write (…, h, K)ᵀ; flattened, as matmul copies a transposed view of many axes."""
     product = read.flatten(0, -3) @ write.flatten(0, -3).mT
     return product.view(*read.shape[:-1], write.shape[-2])
 
@@ -164,7 +167,7 @@ def _product(pair: Tensor, other: Tensor) -> Tensor:
 
 
 def _pairs(scores: Tensor, h: int) -> Tensor:
-    """The scores between the halves of every block of 2h frames: a view (…, blocks, h·R, h) of (…, c·R, c)."""
+    """The scores between the halves of blocks of 2h frames: a view (…, blocks, h·R, h) of (…, c·R, c)."""
     *lead, rows, c = scores.shape
     m = c // (2 * h)
     blocks = scores.view(*lead, m, 2, rows // (2 * m), m, 2, h)[..., SECOND, :, :, FIRST, :]
@@ -173,8 +176,8 @@ def _pairs(scores: Tensor, h: int) -> Tensor:
 
 def _diagonal(scores: Tensor) -> Tensor:
     """The scores of every frame with itself: a view (…, c, R) of (…, c·R, c)."""
-    *lead, rows, c = scores.shape
-    return scores.unflatten(-2, (c, rows // c)).diagonal(dim1=-3, dim2=-1).mT
+    c = scores.shape[-1]
+    return scores.unflatten(-2, (c, -1)).diagonal(dim1=-3, dim2=-1).mT
 
 
 def _a_frame(rows: Tensor, keys: Tensor) -> Tensor:

@@ -2,9 +2,9 @@
 
     S_t = diag(exp g_t) S_{t−1} + k_t v_tᵀ          o_t = scale · S_tᵀ q_t
 
-g is one number a head (RetNet, Mamba-2) or one a key channel (LightNet, the second pass of GSA). Chunkwise form
-of Yang et al. 2023 (arXiv 2312.06635); with a gate a head it is Mamba-2's state space duality (arXiv 2405.21060).
-O(T) time.
+g is one number a head (RetNet, Mamba-2) or one a key channel (LightNet, the second pass of GSA).
+Chunkwise form of Yang et al. 2023 (arXiv 2312.06635); with a gate a head it is Mamba-2's state space
+duality (arXiv 2405.21060). O(T) time.
 """
 
 from __future__ import annotations
@@ -80,10 +80,11 @@ def _kernel(q: Tensor, k: Tensor, v: Tensor, g: Tensor, scale: float) -> Tensor:
     return chunk_gla(q, k, v.contiguous(), gates.float().contiguous(), scale=scale)[0]
 
 
-def flops(T: int, heads: int, K: int, V: int, gate_a_channel: bool) -> int:
-    """Flops of the matrix products over T frames, batch 1."""
+def flops(T: int, heads: int, K: int, V: int, gate_a_channel: bool, key_heads: int | None = None) -> int:
+    """Flops of the matrix products over T frames, batch 1; `key_heads` where heads share queries and keys."""
     c = chunk_length(T)
     N = -(-T // c)
-    scores = c * c * K if gate_a_channel else 2 * c * c * (K + c)
-    between = 4 * c * K * V if N > 1 else 0
-    return heads * N * (scores + 2 * c * c * V + between)
+    key_heads = heads if key_heads is None else key_heads
+    scores = heads * c * c * K if gate_a_channel else 2 * c * c * (key_heads * K + heads * c)
+    between = 4 * heads * c * K * V if N > 1 else 0
+    return N * (scores + 2 * heads * c * c * V + between)

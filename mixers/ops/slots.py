@@ -4,8 +4,8 @@
     Vt = diag(exp g_t) V_{t−1} + s_t v_tᵀ          slots' values, (M, V)
     o_t = Vtᵀ softmax(scale · Kt q_t)
 
-Zhang et al. 2024 (arXiv 2409.07146): two passes of gated linear attention with a softmax between. The first is gated on
-its values (the slots), the second on its keys. O(T) time.
+Zhang et al. 2024 (arXiv 2409.07146): two passes of gated linear attention with a softmax between. The
+first is gated on its values (the slots), the second on its keys. O(T) time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def gated_slot_attention(
     scale: float | None = None,
     backend: Backend = "auto",
 ) -> Tensor:
-    """q, k (B, T, H, K), v (B, T, H, V), s (B, T, H, M) slot weights, g (B, T, H, M) log decay ≤ 0 → (B, T, H, V)."""
+    """q, k (B, T, H, K), v (B, T, H, V), slot weights s and log decay g ≤ 0 (B, T, H, M) → (B, T, H, V)."""
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if choose(backend, q) == "fla":
         return _kernel(q, k, v, s, g, scale)

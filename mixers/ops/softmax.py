@@ -2,8 +2,8 @@
 
     o_i = Σ_j softmax_j(scale · q_i·k_j) v_j
 
-Vaswani et al. 2017 (arXiv 1706.03762). O(T²) time. The fused version never holds the T × T weights; the unfused twin does, as
-in the study that this suite redoes.
+Vaswani et al. 2017 (arXiv 1706.03762). O(T²) time. The fused version never holds the T × T weights; the
+unfused twin does, as in the study that this suite redoes.
 """
 
 from __future__ import annotations
