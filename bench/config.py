@@ -37,8 +37,8 @@ class Features(Settings):
     """Log-mel front end (Slaney mel scale and norm, as librosa's default)."""
 
     sample_rate_hz: PositiveInt = 16_000
-    window_ms: float = 25.0
-    hop_ms: float = 10.0
+    window_ms: float = 40.0
+    hop_ms: float = 20.0  # 50 frames a second, as the pretrained speech encoders have
     num_mels: PositiveInt = 64
     min_hz: float = 20.0
     max_hz: float = 8_000.0
@@ -49,34 +49,34 @@ class Augmentation(Settings):
     """Masking and stretching of the log-mel in training (SpecAugment, Park et al. 2019); 0 is off."""
 
     time_masks: int = 2
-    time_mask_frames: int = 30
+    time_mask_s: float = 0.3  # longest
     mel_masks: int = 2
-    mel_mask_bins: int = 10
+    mel_mask_bins: int = 10  # widest
     mel_shift_bins: int = 3  # random shift along the mel axis: pitch and vocal tract length
-    time_stretch: float = 0.15  # random rate in 1 ± this
-    gain_db: float = 6.0
+    time_stretch: float = 0.2  # random rate in 1 ± this
+    gain_db: float = 2.0  # random level in ± this: small, as loudness carries emotion
 
 
 class Encoder(Settings):
     """The encoder that all mixers share; `match="params"` sets the feed-forward width (design §4)."""
 
-    d_model: PositiveInt = 96
+    d_model: PositiveInt = 64
     num_layers: PositiveInt = 4
     num_heads: PositiveInt = 4
     front_channels: PositiveInt = 16  # of the first convolution over the log-mel; the second has twice
     subsampling: Literal[1, 2, 4] = 4  # frames of log-mel to one encoder frame
     position_kernel: PositiveInt = 15  # depthwise-convolution position encoding
     feedforward_ratio: float = 2.0  # hidden width of the softmax encoder's feed-forward over d_model
-    dropout: Fraction = 0.1
+    dropout: Fraction = 0.2
     match: Literal["params", "stock"] = "params"
 
 
 class Recipe(Settings):
     """How every student is trained; the same for all mixers of a comparison."""
 
-    epochs: PositiveInt = 40
-    batch_size: PositiveInt = 32
-    peak_lr: float = 1e-3
+    epochs: PositiveInt = 30
+    batch_size: PositiveInt = 16
+    peak_lr: float = 6e-3
     weight_decay: float = 0.05
     warmup_fraction: Fraction = 0.1
     clip_norm: float = 1.0
@@ -121,7 +121,7 @@ class Cell(Settings):
 class Profiling(Settings):
     """What to time: forward passes at these lengths of speech, batch 1."""
 
-    seconds: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 60.0)
+    seconds: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0)
     directions: tuple[Direction, ...] = ("bidirectional",)
     targets: tuple[Literal["mixer", "encoder"], ...] = ("mixer", "encoder")
     threads: PositiveInt = 1

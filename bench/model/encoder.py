@@ -10,6 +10,7 @@ as a whole is causal.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,20 +28,41 @@ class Subsampling(nn.Module):
         self.strides = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[rate]
         widths = (1, channels, 2 * channels)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(widths[i], widths[i + 1], 3, (stride, 2)) for i, stride in enumerate(self.strides)
+            nn.Conv2d(widths[i], widths[i + 1], 3, (stride, 2), bias=False)
+            for i, stride in enumerate(self.strides)
         )
+        self.norms = nn.ModuleList(MaskedBatchNorm(width) for width in widths[1:])
         self.edges = (1, 1, *_edges(3, direction))
         self.out = nn.Linear(2 * channels * _halved(_halved(num_mels)), d_model)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Subsampled frames and their mask."""
-        x = x.unsqueeze(1)
-        for convolution, stride in zip(self.convolutions, self.strides, strict=True):
-            if mask is not None:
-                x = x * mask[:, None, :, None]
-                mask = mask[:, ::stride]
-            x = F.gelu(convolution(F.pad(x, self.edges)))
+        x = x.unsqueeze(1) if mask is None else x.unsqueeze(1) * mask[:, None, :, None]
+        for convolution, norm, stride in zip(self.convolutions, self.norms, self.strides, strict=True):
+            mask = None if mask is None else mask[:, ::stride]
+            x = F.gelu(norm(convolution(F.pad(x, self.edges)), mask))
         return self.out(x.transpose(1, 2).flatten(2)), mask
+
+
+class MaskedBatchNorm(nn.Module):
+    """Batch normalisation of (B, C, T, M) over real frames alone; padded frames come out as zeros.
+
+    In evaluation it uses running statistics, so an utterance does not depend on its batch.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(channels)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """x (B, C, T, M) with the mask (B, T) of its frames."""
+        if mask is None or not self.training:
+            normed = self.norm(x.flatten(2)).view_as(x)
+            return normed if mask is None else normed * mask[:, None, :, None]
+        frames = x.transpose(1, 2)
+        normed = torch.zeros_like(frames)
+        normed[mask] = self.norm(frames[mask])
+        return normed.transpose(1, 2)
 
 
 class Positions(nn.Module):

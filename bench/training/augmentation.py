@@ -1,6 +1,6 @@
 """Augmentation of log-mels on the batch: rate, mel shift, gain, then masks (SpecAugment).
 
-    frames, mask = augment(frames, mask, settings, fill=normaliser.mean, rng=streams.torch_generator(...))
+    frames, mask = augment(frames, mask, settings, hop_ms=20, fill=normaliser.mean, rng=generator)
 
 Park et al. 2019, "SpecAugment" (arXiv 1904.08779) for the masks; a shift along the mel axis stands for
 another pitch and vocal tract, an interpolation along time for another speaking rate. All students of a
@@ -18,7 +18,7 @@ from bench.config import Augmentation
 
 
 def augment(
-    frames: Tensor, mask: Tensor, settings: Augmentation, fill: Tensor, rng: torch.Generator
+    frames: Tensor, mask: Tensor, settings: Augmentation, hop_ms: float, fill: Tensor, rng: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Log-mels (B, T, M) and mask (B, T) → augmented ones (B, T', M), (B, T').
 
@@ -32,7 +32,7 @@ def augment(
         decibels = _uniform(frames, rng, -settings.gain_db, settings.gain_db)
         frames = frames + decibels[:, None, None] * (math.log(10) / 10)
     for _ in range(settings.time_masks):
-        frames = _mask_span(frames, 1, mask.sum(1), settings.time_mask_frames, fill, rng)
+        frames = _mask_span(frames, 1, mask.sum(1), settings.time_mask_s * 1000 / hop_ms, fill, rng)
     for _ in range(settings.mel_masks):
         mels = torch.full((len(frames),), frames.shape[2], device=frames.device)
         frames = _mask_span(frames, 2, mels, settings.mel_mask_bins, fill, rng)
@@ -66,7 +66,7 @@ def _shift_mels(frames: Tensor, most: int, rng: torch.Generator) -> Tensor:
 
 
 def _mask_span(
-    frames: Tensor, axis: int, extent: Tensor, most: int, fill: Tensor, rng: torch.Generator
+    frames: Tensor, axis: int, extent: Tensor, most: float, fill: Tensor, rng: torch.Generator
 ) -> Tensor:
     """Replace one random span of up to `most` cells along `axis` (1 time, 2 mel) with `fill`."""
     width = _uniform(frames, rng, 0, 1) * torch.minimum(

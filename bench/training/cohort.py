@@ -100,6 +100,7 @@ class Cohort(lightning.LightningModule):
         self.automatic_optimization = False
         self.students = nn.ModuleDict({cell.id: Student(cell, num_emotions) for cell in cells})
         self.recipe: Recipe = cells[0].recipe
+        self.hop_ms = cells[0].features.hop_ms
         self.seed = cells[0].seed
         self.total_steps = total_steps
         self.register_buffer("mean", torch.as_tensor(normaliser.mean, dtype=torch.float32))
@@ -125,8 +126,8 @@ class Cohort(lightning.LightningModule):
     def training_step(self, batch: Batch, number: int) -> None:
         """One step of every student on one augmented batch."""
         place = (self.seed, self.current_epoch, number)
-        rng = streams.torch_generator("augmentation", *place)
-        frames, mask = augment(batch.frames, batch.mask, self.recipe.augmentation, self.mean, rng)
+        rng, settings = streams.torch_generator("augmentation", *place), self.recipe.augmentation
+        frames, mask = augment(batch.frames, batch.mask, settings, self.hop_ms, self.mean, rng)
         frames = (frames - self.mean) / self.std
         for i, student in self.live():
             with streams.drawing_from("student", *place):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
@@ -25,7 +24,7 @@ def optimiser(model: nn.Module, recipe: Recipe) -> AdamW:
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return AdamW(groups, lr=recipe.peak_lr, betas=(0.9, 0.98), fused=torch.cuda.is_available() or None)
+    return AdamW(groups, lr=recipe.peak_lr, betas=(0.9, 0.98), fused=True)
 
 
 def schedule(adamw: AdamW, recipe: Recipe, total_steps: int) -> LambdaLR:

@@ -1,11 +1,13 @@
 """The whole recogniser: padding, direction and size, for every layout of the standard comparison."""
 
+import numpy as np
 import pytest
 import torch
 
 from bench.config import Encoder, Features, System
 from bench.errors import SuiteError
 from bench.model import layout, recogniser
+from bench.model.encoder import MaskedBatchNorm
 
 FEATURES = Features(num_mels=20)
 SMALL = Encoder(d_model=32, num_layers=4, num_heads=4, dropout=0.0)
@@ -86,3 +88,17 @@ def test_subsampling_rounds_frames_up(rate):
     net = model("softmax", settings=Encoder(d_model=32, subsampling=rate))
     encoded, mask = net.encoder(torch.randn(2, 13, 20), torch.ones(2, 13, dtype=torch.bool))
     assert encoded.shape[1] == mask.shape[1] == -(-13 // rate)
+
+
+def test_batch_norm_takes_its_statistics_from_real_frames_alone():
+    """Against the mean and variance of the real frames, by NumPy."""
+    norm = MaskedBatchNorm(3)
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 10, 4)
+    mask = torch.arange(10) < torch.tensor([10, 6])[:, None]
+    x[1, :, 6:] = 100.0
+    real = x.transpose(1, 2)[mask].numpy()
+    expected = (real - real.mean((0, 2))[:, None]) / np.sqrt(real.var((0, 2)) + 1e-5)[:, None]
+    out = norm.train()(x, mask)
+    np.testing.assert_allclose(out.transpose(1, 2)[mask].detach().numpy(), expected, atol=1e-5)
+    assert not out[1, :, 6:].any()

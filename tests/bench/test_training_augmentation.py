@@ -22,7 +22,9 @@ def batch():
 
 def changed(**settings):
     frames, mask = batch()
-    return augment(frames, mask, OFF.model_copy(update=settings), FILL, streams.torch_generator("test", 1))
+    return augment(
+        frames, mask, OFF.model_copy(update=settings), 10.0, FILL, streams.torch_generator("test", 1)
+    )
 
 
 def test_all_off_changes_nothing():
@@ -49,7 +51,12 @@ def test_padding_never_enters_a_stretched_frame():
     frames, mask = batch()
     frames[~mask] = torch.nan
     after, mask_after = augment(
-        frames, mask, OFF.model_copy(update={"time_stretch": 0.3}), FILL, streams.torch_generator("test", 1)
+        frames,
+        mask,
+        OFF.model_copy(update={"time_stretch": 0.3}),
+        10.0,
+        FILL,
+        streams.torch_generator("test", 1),
     )
     assert torch.isfinite(after[mask_after]).all()
 
@@ -72,8 +79,8 @@ def test_gain_adds_the_same_decibels_to_every_cell_of_an_utterance():
 
 @pytest.mark.parametrize(("kind", "axis"), [("time", 0), ("mel", 1)])
 def test_a_mask_fills_one_bounded_span_with_the_training_mean(kind, axis):
-    key = "time_mask_frames" if kind == "time" else "mel_mask_bins"
-    after, _ = changed(**{f"{kind}_masks": 1, key: 4})
+    widest = {"time_mask_s": 0.04} if kind == "time" else {"mel_mask_bins": 4}
+    after, _ = changed(**{f"{kind}_masks": 1}, **widest)
     for rows in after:
         filled = (rows == -7.0).all(1 - axis).nonzero().flatten()
         assert len(filled) <= 5

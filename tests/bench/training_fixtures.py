@@ -46,7 +46,7 @@ def toy_normaliser(split: Split) -> Normaliser:
 
 def toy_cells(*layouts: str, epochs: int = 2, seed: int = 0, **recipe) -> tuple[Cell, ...]:
     """Cells of a tiny encoder with dropout and augmentation on, so that random streams matter."""
-    masks = Augmentation(time_mask_frames=5, mel_mask_bins=2, mel_shift_bins=1)
+    masks = Augmentation(time_mask_s=0.1, mel_mask_bins=2, mel_shift_bins=1)
     return tuple(
         Cell(
             task=Task(corpus="toy", protocol="toy"),
