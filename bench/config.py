@@ -67,14 +67,14 @@ class Encoder(Settings):
     subsampling: Literal[1, 2, 4] = 4  # frames of log-mel to one encoder frame
     position_kernel: PositiveInt = 15  # depthwise-convolution position encoding
     feedforward_ratio: float = 2.0  # hidden width of the softmax encoder's feed-forward over d_model
-    dropout: Fraction = 0.2
+    dropout: Fraction = 0.1
     match: Literal["params", "stock"] = "params"
 
 
 class Recipe(Settings):
     """How every student is trained; the same for all mixers of a comparison."""
 
-    epochs: PositiveInt = 30
+    epochs: PositiveInt = 24
     batch_size: PositiveInt = 16
     peak_lr: float = 6e-3
     weight_decay: float = 0.05

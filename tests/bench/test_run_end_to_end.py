@@ -28,7 +28,7 @@ COMMAND = [
         "--workers",
         "1",
     ),
-    *("--layouts", "softmax", "retnet", "--synthetic", "speakers", "6", "per_speaker", "8"),
+    *("--layouts", "softmax", "retnet", "--synthetic.speakers", "6", "--synthetic.per-speaker", "8"),
     *("--encoder.d-model", "16", "--encoder.num-layers", "1", "--recipe.epochs", "6"),
 ]
 
