@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from mixers import ops
-from mixers.contract import Direction, TokenMixer, silence
+from mixers.contract import Direction, TokenMixer
 from mixers.ops.delta import flops
 from mixers.parts import (
     LowRank,
@@ -31,8 +31,7 @@ from mixers.parts import (
     inverse_softplus,
     log_uniform,
     matched,
-    pack,
-    unpack,
+    packed,
     wide,
 )
 from mixers.registry import register
@@ -59,10 +58,7 @@ class KDA(TokenMixer):
         self.out = nn.Linear(inner, d_model, bias=False)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        if mask is None:
-            return self._mix(x, None)
-        x, mask, order = pack(silence(x, mask), mask)
-        return unpack(self._mix(x, mask), order)
+        return packed(self._mix, x, mask)
 
     def _mix(self, x: Tensor, mask: Tensor | None) -> Tensor:
         heads = (self.num_heads, self.key_dim)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from mixers import ops
-from mixers.contract import Direction, TokenMixer, silence
+from mixers.contract import Direction, TokenMixer
 from mixers.ops.linear import flops
 from mixers.parts import (
     RMSNorm,
@@ -32,8 +32,7 @@ from mixers.parts import (
     inverse_softplus,
     log_uniform,
     matched,
-    pack,
-    unpack,
+    packed,
     wide,
 )
 from mixers.registry import register
@@ -60,10 +59,7 @@ class Mamba2(TokenMixer):
         self.out = nn.Linear(self.inner, d_model, bias=False)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        if mask is None:
-            return self._mix(x, None)
-        x, mask, order = pack(silence(x, mask), mask)
-        return unpack(self._mix(x, mask), order)
+        return packed(self._mix, x, mask)
 
     def _mix(self, x: Tensor, mask: Tensor | None) -> Tensor:
         z, features, dt = self.project(x).split(self.sizes, -1)

@@ -13,6 +13,8 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
+from mixers.contract import silence
+
 
 def exempt(parameter: nn.Parameter) -> nn.Parameter:
     """Mark a parameter as exempt from weight decay, and return it."""
@@ -92,9 +94,7 @@ class ShortConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         channels, taps = self.weight.shape
         past = nn.functional.pad(x, (0, 0, taps - 1, 0))
-        images = past.transpose(1, 2).unsqueeze(
-            2
-        )  # (B, C, 1, T), channels last in memory: no copy, fast on CPU
+        images = past.transpose(1, 2).unsqueeze(2)  # (B, C, 1, T), channels last: no copy, fast on a CPU
         kernels = self.weight.reshape(channels, 1, 1, taps)
         return nn.functional.conv2d(images, kernels, self.bias, groups=channels).squeeze(2).transpose(1, 2)
 
@@ -119,15 +119,17 @@ def _running(steps: Sequence[Tensor]) -> list[Tensor]:
     return list(accumulate(steps, torch.logaddexp))
 
 
-def pack(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Real frames of x (B, T, D) to the front, in order: x, its mask (B, T), and the order for `unpack`."""
+def packed(mix: Callable[[Tensor, Tensor | None], Tensor], x: Tensor, mask: Tensor | None) -> Tensor:
+    """`mix(x, mask)` of a mixer that must not meet padding between real frames, as a convolution must not.
+
+    The real frames of x (B, T, D) are moved to the front, in order, and their results back.
+    """
+    if mask is None:
+        return mix(x, None)
     order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)
-    return x.gather(1, order.unsqueeze(-1).expand_as(x)), mask.gather(1, order), order
-
-
-def unpack(x: Tensor, order: Tensor) -> Tensor:
-    """Put the frames of x (B, T, D) back where `pack` took them from."""
-    return x.gather(1, order.argsort(1).unsqueeze(-1).expand_as(x))
+    front = silence(x, mask).gather(1, order.unsqueeze(-1).expand_as(x))
+    out = mix(front, mask.gather(1, order))
+    return out.gather(1, order.argsort(1).unsqueeze(-1).expand_as(out))
 
 
 def inverse_softplus(x: Tensor) -> Tensor:

@@ -11,10 +11,8 @@ has computed is not safe), so a start takes milliseconds, not the seconds of `im
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -23,6 +21,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal, TypeVar
 
 import psutil
+
+from bench.processes import cause_of_death, follow_parent
 
 PRELOAD = ["__main__", "torch", "bench.measuring.targets"]
 OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
@@ -99,20 +99,15 @@ def _receive(connection: Connection, process: BaseProcess, hang_s: float) -> Any
 
 
 def _death(exit_code: int) -> Failure:
-    if exit_code >= 0:
-        return Failure("failed", f"the process ended with exit code {exit_code}")
-    name = signal.Signals(-exit_code).name
-    if name == "SIGKILL":
-        return Failure("oom", "the system killed the process (SIGKILL), as it does when memory runs out")
-    return Failure("failed", f"the process died of {name}")
+    killed = exit_code == -signal.SIGKILL
+    return Failure("oom" if killed else "failed", cause_of_death(exit_code))
 
 
 def _work(
     connection: Connection, task: Callable[[Item], Result], items: Sequence[Item], memory_bytes: int
 ) -> None:
     """The process: every outcome is sent at once; it ends quietly when nobody reads any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process itself
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    follow_parent()
     _limit_memory(memory_bytes)
     for item in items:
         outcome = _attempt(task, item)
@@ -131,14 +126,6 @@ def _attempt(task: Callable[[Item], Result], item: Item) -> Result | Failure:
         text = " ".join(f"{type(error).__name__}: {error}".split())[:300].removesuffix(":")
         short = isinstance(error, MemoryError) or any(words in text.lower() for words in OUT_OF_MEMORY)
         return Failure("oom" if short else "failed", text)
-
-
-def _end_with_parent() -> None:
-    """Wait for the parent's death, however it dies, and end this process too: no orphan works on."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
 
 
 def _limit_memory(memory_bytes: int) -> None:

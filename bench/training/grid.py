@@ -1,36 +1,16 @@
-"""A plan becomes cells, cells become cohorts, cohorts run in processes of their own.
+"""A plan becomes cells, cells become cohorts, and the cohorts that are missing are run.
 
     grid.run(presets.build("open"), folders, workers=2)
 
-Cells that have a record are left alone; cells that lack one are grouped into cohorts. Each cohort runs
-in a fresh process, so that a crash or a full memory costs that cohort alone: its cells get a record
-with the reason.
+Cells that have a record are left alone; cells that lack one are grouped into cohorts. A cohort that
+fails leaves a record with the reason for each of its cells, and the next run tries them again.
 """
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
-import os
-import signal
-import sys
-import traceback
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
-from multiprocessing.connection import Connection
-
-import torch
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from bench import corpora
 from bench.config import Cell, Plan, System, Task, content_id
@@ -41,7 +21,8 @@ from bench.evidence.store import Store
 from bench.features import cache as feature_cache
 from bench.folders import Folders
 from bench.model import layout
-from bench.training.run import Job, blank_record, run_cohort
+from bench.training.run import Job, blank_record
+from bench.training.workers import Workers
 
 DONE = {"ok", "diverged", "oom"}  # a failed cell is tried again
 
@@ -53,6 +34,13 @@ class Summary:
     trained: int = 0
     already_done: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, job: Job, record: RunRecord) -> None:
+        """Count one record of a job."""
+        if record.status == "ok":
+            self.trained += 1
+        else:
+            self.failed.append((f"{job.name} {record.label.text}", record.reason))
 
 
 def cells(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Cell]:
@@ -119,80 +107,13 @@ def run(plan: Plan, folders: Folders, workers: int, threads: int = 1) -> Summary
     for corpus in dict.fromkeys(job.cells[0].task.corpus for job in todo):
         feature_cache.prepare(manifest_of(corpus), plan.features, folders.cache, skip_bad=folders.skip_bad)
     summary = Summary(already_done=len(planned) - sum(len(job.cells) for job in todo))
-    with _progress() as progress, ThreadPoolExecutor(max_workers=workers) as pool:
-        futures = {pool.submit(_supervise, job, folders, threads, progress): job for job in todo}
-        for future in as_completed(futures):
-            job, outcome = futures[future], future.result()
+    with Workers(workers, folders, threads) as pool:
+        for job, outcome in pool.run(todo):
             if isinstance(outcome, str):
                 outcome = _failed(job, manifest_of(job.cells[0].task.corpus), store, outcome)
             for record in outcome:
-                summary.trained += record.status == "ok"
-                if record.status != "ok":
-                    summary.failed.append((f"{job.name} {record.label.text}", record.reason))
+                summary.add(job, record)
     return summary
-
-
-def _progress() -> Progress:
-    columns = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("epochs"),
-        TimeElapsedColumn(),
-    ]
-    return Progress(*columns, TimeRemainingColumn())
-
-
-def _supervise(job: Job, folders: Folders, threads: int, progress: Progress) -> list[RunRecord] | str:
-    """Run one cohort in a child process and follow it: its records, or why there are none.
-
-    A SuiteError in the child is raised here.
-    """
-    bar = progress.add_task(job.name, total=job.cells[0].recipe.epochs)
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(job, folders, threads, os.getpid(), sender))
-    child.start()
-    sender.close()
-    outcome: list[RunRecord] | str | SuiteError | None = None
-    for message in _messages(receiver):
-        if isinstance(message, int):
-            progress.update(bar, completed=message)
-        else:
-            outcome = message
-    child.join()
-    if isinstance(outcome, SuiteError):
-        raise outcome
-    return outcome or f"the training process died (exit code {child.exitcode})"
-
-
-def _messages(receiver: Connection) -> Iterator[int | list[RunRecord] | str | SuiteError]:
-    """What a child sends, until it is gone."""
-    with suppress(EOFError):
-        while True:
-            yield receiver.recv()
-
-
-def _child(job: Job, folders: Folders, threads: int, parent: int, sender: Connection) -> None:
-    """A cohort's process: sends the number of epochs done, then records, or a reason, or a SuiteError."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with(parent)
-    torch.set_num_threads(threads)
-    try:
-        sender.send(run_cohort(job, folders, sender.send))
-    except SuiteError as error:
-        sender.send(SuiteError(str(error)))
-    except Exception as error:
-        traceback.print_exc()
-        sender.send(f"{type(error).__name__}: {error}")
-
-
-def _die_with(parent: int) -> None:
-    """Have Linux kill this process when its parent dies, so that a killed run leaves no orphan at work."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _failed(job: Job, manifest: Manifest, store: Store, reason: str) -> list[RunRecord]:

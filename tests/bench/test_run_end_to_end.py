@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from bench.cli import run_command
@@ -39,11 +40,17 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-def start(results: Path, cache: Path) -> subprocess.Popen:
+def start(results: Path, cache: Path, stderr: int | None = None) -> subprocess.Popen:
     environment = os.environ | {"SER_CACHE": str(cache)}
-    return subprocess.Popen(
-        [*COMMAND, "--results", str(results)], env=environment, stdout=subprocess.PIPE, text=True
-    )
+    command = [*COMMAND, "--results", str(results)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
+
+
+def wait_for_a_checkpoint(results: Path) -> None:
+    """Until the first epoch of some cohort has ended."""
+    deadline = time.monotonic() + 120
+    while not list(results.glob("checkpoints/cohort-*/*.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def finished(results: Path, cache: Path) -> str:
@@ -93,9 +100,7 @@ def test_a_finished_run_is_not_run_again(whole, cache):
 @pytest.mark.slow
 def test_a_killed_run_continues_to_the_same_result(whole, cache, tmp_path):
     process = start(tmp_path, cache)
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("checkpoints/cohort-*/*.ckpt")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for_a_checkpoint(tmp_path)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert len(scores(tmp_path)) < 4
@@ -104,6 +109,19 @@ def test_a_killed_run_continues_to_the_same_result(whole, cache, tmp_path):
     assert scores(tmp_path) == scores(whole)
     for run in Store(whole).runs():
         pd.testing.assert_frame_equal(Store(tmp_path).predictions(run.id), Store(whole).predictions(run.id))
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_run_at_once_with_one_sentence_and_no_orphan(cache, tmp_path):
+    process = start(tmp_path, cache, stderr=subprocess.PIPE)
+    wait_for_a_checkpoint(tmp_path)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.strip().splitlines()[-1].startswith("serbench: interrupted")
+    assert "Traceback" not in said
+    assert not [child for child in psutil.wait_procs(children, timeout=10)[1] if child.is_running()]
 
 
 @pytest.mark.slow
@@ -131,6 +149,7 @@ def test_a_trained_checkpoint_gives_probabilities_of_a_recording(whole, cache, c
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, capsys):
     import pickle
 
