@@ -52,8 +52,9 @@ def test_every_mixer_keeps_the_contract(name, check):
     check(maker(name))
 
 
-@pytest.mark.parametrize("name", mixers.available())
-def test_padding_may_hold_anything_even_nan(name):
+@pytest.mark.parametrize("name", ["softmax", "retnet", "lightnet", "gsa", "fox", "kda", "mamba2"])
+def test_padding_may_hold_even_nan_in_the_published_mixers(name):
+    """More than the contract asks, which a mask that multiplies does not give."""
     mask = checks.masks()["scattered"]
     x = noise(4, checks.FRAMES, WIDTH)
     mixer = maker(name)("bidirectional")
