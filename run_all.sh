@@ -70,7 +70,7 @@ check() {
     .venv/bin/ruff check .
     .venv/bin/ruff format --check .
     .venv/bin/python -m mypy
-    .venv/bin/python -m pytest -n 2 "$@"
+    .venv/bin/python -m pytest -n 2 --dist loadfile "$@" # a file shares its fixtures
 }
 
 main() {
