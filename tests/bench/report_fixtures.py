@@ -9,6 +9,7 @@ systems do), costs from a polynomial in the number of frames.
 from __future__ import annotations
 
 import itertools
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -110,7 +111,7 @@ def write_run(
     store: Store, cell: Cell, table: pd.DataFrame, emotions=EMOTIONS, skill=1.6, **overrides
 ) -> RunRecord:
     """One scored cell: its record and the predictions for `table`."""
-    noise = int(cell.id[:8], 16)
+    noise = zlib.crc32(repr((cell.task, cell.system, cell.seed)).encode())
     store.write_predictions(cell.id, predictions(table, emotions, skill, noise))
     record = run_record(cell, emotions, **overrides)
     store.write(record)

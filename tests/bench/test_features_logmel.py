@@ -89,10 +89,10 @@ def test_stereo_48_khz_gives_the_log_mel_of_mono_16_khz(tmp_path):
     assert (one - other)[2:-2].abs().max() < 0.05  # nepers; the spread over frames is about 2
 
 
-@pytest.mark.parametrize("length", [1, 159, 160, 161, 16_000])
+@pytest.mark.parametrize("length", [1, 319, 320, 321, 16_000])
 def test_a_frame_starts_every_hop_however_short_the_recording(length):
     frames = LogMel(Features())(torch.ones(length))
-    assert frames.shape == (1 + length // 160, 64)
+    assert frames.shape == (1 + length // 320, 64)
     assert torch.isfinite(frames).all()
 
 

@@ -17,7 +17,7 @@ from bench.evidence.store import Store
 from bench.measuring.isolation import Guard
 from bench.measuring.profile import Summary, curves, profile
 
-FEATURES = Features(num_mels=16)
+FEATURES = Features(num_mels=16, window_ms=25.0, hop_ms=10.0)
 ENCODER = Encoder(d_model=16, num_layers=2, num_heads=2)
 QUICK = Profiling(seconds=(0.5, 1.0, 2.0), targets=("encoder",), time_limit_s=0.02)
 LAYOUTS = ("softmax", "retnet", "kda")
