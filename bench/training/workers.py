@@ -89,7 +89,8 @@ class Workers:
             else:
                 outcome = message
         child.join()
-        self._children.discard(child)
+        with self._lock:
+            self._children.discard(child)
         if isinstance(outcome, SuiteError):
             raise outcome
         return outcome or cause_of_death(child.exitcode or 0)
