@@ -32,6 +32,9 @@ def open_corpora() -> Plan:
     """Every mixer from scratch on freely obtainable recordings, speaker-independent.
 
     SER_DATA_ROOT=/data serbench run open
+
+    Time: RAVDESS, all eight systems on five folds with one seed, 71 min on two shared cores. Score there:
+    50 to 54 % UAR (chance 12.5 %).
     """
     return Plan(name="open", tasks=("ravdess/luna", "emodb/loso"))
 

@@ -11,7 +11,7 @@ comparison has. A cell that failed is counted and its reason kept. What is score
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -197,8 +197,9 @@ def profile_table(store: Store) -> pd.DataFrame:
 
     Columns: hardware (text: device, threads, and what differs from batch 1 in float32), device, network
     (hash, as in `accuracy_table`), setting, target, layout, direction, name, mixers, seconds, frames, status,
-    reason, converged, median_ms, low_ms, high_ms (95 % of the median), peak_bytes, state_bytes, flops,
-    parameters. Empty where there are no profiles.
+    reason, converged, median_ms, low_ms, high_ms (95 % of the median; the range of the samples where these
+    are too few for an interval), peak_bytes, state_bytes, flops, parameters. Empty where there are no
+    profiles.
     """
     rows = [_profile_row(profile) for profile in store.profiles()]
     if not rows:
@@ -224,8 +225,8 @@ def _profile_row(profile: ProfileRecord) -> dict[str, Any]:
         "mixers": profile.label.mixers,
         "seconds": shape.seconds,
         "median_ms": _number(profile.median_ms),
-        "low_ms": _number(profile.median_low_ms),
-        "high_ms": _number(profile.median_high_ms),
+        "low_ms": _bound(profile.median_low_ms, min, profile.samples_ms),
+        "high_ms": _bound(profile.median_high_ms, max, profile.samples_ms),
         "peak_bytes": _number(profile.peak_bytes),
         "state_bytes": _number(profile.state_bytes),
         "flops": _number(profile.flops),
@@ -235,6 +236,12 @@ def _profile_row(profile: ProfileRecord) -> dict[str, Any]:
 
 def _number(value: float | None) -> float:
     return np.nan if value is None else float(value)
+
+
+def _bound(
+    bound: float | None, extreme: Callable[[tuple[float, ...]], float], samples: tuple[float, ...]
+) -> float:
+    return _number(extreme(samples) if bound is None and samples else bound)
 
 
 def _hardware(profile: ProfileRecord) -> str:

@@ -182,6 +182,13 @@ def test_a_profile_without_a_measurement_has_no_number(store):
     assert (row["status"], row["reason"]) == ("oom", "killed")
 
 
+def test_too_few_samples_for_an_interval_show_their_range(store):
+    slow = {"samples_ms": (1200.0, 1300.0), "median_ms": 1250.0}
+    store.write(fixtures.profile_record(**slow, median_low_ms=None, median_high_ms=None, converged=False))
+    row = profile_table(store).iloc[0]
+    assert (row["low_ms"], row["median_ms"], row["high_ms"]) == (1200.0, 1250.0, 1300.0)
+
+
 def test_no_records_give_empty_tables(store):
     assert accuracy_table(store).empty
     assert profile_table(store).empty
