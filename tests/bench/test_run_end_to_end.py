@@ -42,8 +42,14 @@ def cache(tmp_path_factory):
 
 def start(results: Path, cache: Path, stderr: int | None = None) -> subprocess.Popen:
     environment = os.environ | {"SER_CACHE": str(cache)}
-    command = [*COMMAND, "--results", str(results)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
+    return subprocess.Popen(
+        [*COMMAND, "--results", str(results)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )
 
 
 def wait_for_a_checkpoint(results: Path) -> None:
