@@ -74,7 +74,7 @@ class Encoder(Settings):
 class Recipe(Settings):
     """How every student is trained; the same for all mixers of a comparison."""
 
-    epochs: PositiveInt = 24
+    epochs: PositiveInt = 40
     batch_size: PositiveInt = 16
     peak_lr: float = 6e-3
     weight_decay: float = 0.05

@@ -2,12 +2,11 @@
 
 normaliser = Normaliser.fit(store, train_utterances)
 normaliser(store["03-01-01-01-01-01-01"])            # (T, M), mean 0 and deviation 1 over training frames
-Normaliser.from_lists(normaliser.to_lists())         # for checkpoints
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,12 +41,3 @@ class Normaliser:
     def __call__(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
         """Normalised copy of `frames` (…, M), float32."""
         return (frames - self.mean) / self.std
-
-    def to_lists(self) -> dict[str, list[float]]:
-        """`mean` and `std` as plain lists."""
-        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
-
-    @classmethod
-    def from_lists(cls, lists: Mapping[str, Sequence[float]]) -> Normaliser:
-        """Inverse of `to_lists`."""
-        return cls(np.asarray(lists["mean"], np.float32), np.asarray(lists["std"], np.float32))

@@ -118,6 +118,10 @@ class Cohort(lightning.LightningModule):
         students = (student for student in self.students.values() if isinstance(student, Student))
         return [(i, student) for i, student in enumerate(students) if student.status == "ok"]
 
+    def normalise(self, frames: Tensor) -> Tensor:
+        """Log-mels (…, M) with the statistics of the training split."""
+        return (frames - self.mean) / self.std
+
     def configure_optimizers(self) -> Any:
         """One AdamW and one schedule a student, in the students' order."""
         adamws = [optimiser(student, self.recipe) for student in self.students.values()]
@@ -128,7 +132,7 @@ class Cohort(lightning.LightningModule):
         place = (self.seed, self.current_epoch, number)
         rng, settings = streams.torch_generator("augmentation", *place), self.recipe.augmentation
         frames, mask = augment(batch.frames, batch.mask, settings, self.hop_ms, self.mean, rng)
-        frames = (frames - self.mean) / self.std
+        frames = self.normalise(frames)
         for i, student in self.live():
             with streams.drawing_from("student", *place):
                 self._step(i, student, frames, mask, batch.labels)
@@ -159,7 +163,7 @@ class Cohort(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, number: int) -> None:
         """Count every student's dev decisions."""
-        frames = (batch.frames - self.mean) / self.std
+        frames = self.normalise(batch.frames)
         for _, student in self.live():
             student.confusion.update(student.model(frames, batch.mask), batch.labels)
 

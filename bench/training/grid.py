@@ -20,6 +20,7 @@ from bench.evidence.records import RunRecord
 from bench.evidence.store import Store
 from bench.features import cache as feature_cache
 from bench.folders import Folders
+from bench.measuring import environment
 from bench.model import layout
 from bench.training.run import Job, blank_record
 from bench.training.workers import Workers
@@ -110,15 +111,16 @@ def run(plan: Plan, folders: Folders, workers: int, threads: int = 1) -> Summary
     with Workers(workers, folders, threads) as pool:
         for job, outcome in pool.run(todo):
             if isinstance(outcome, str):
-                outcome = _failed(job, manifest_of(job.cells[0].task.corpus), store, outcome)
+                outcome = _failed(job, manifest_of(job.cells[0].task.corpus), store, threads, outcome)
             for record in outcome:
                 summary.add(job, record)
     return summary
 
 
-def _failed(job: Job, manifest: Manifest, store: Store, reason: str) -> list[RunRecord]:
+def _failed(job: Job, manifest: Manifest, store: Store, threads: int, reason: str) -> list[RunRecord]:
     """Write and return a failed record for every cell of a job."""
-    records = [blank_record(cell, job.preset, manifest, "failed", reason) for cell in job.cells]
+    machine = environment.describe(threads)
+    records = [blank_record(cell, job.preset, manifest, machine, "failed", reason) for cell in job.cells]
     for record in records:
         store.write(record)
     return records

@@ -19,7 +19,7 @@ from bench import corpora
 from bench.config import Cell
 from bench.corpora.manifest import Manifest
 from bench.errors import SuiteError
-from bench.evidence.records import Cost, RunRecord, Status
+from bench.evidence.records import Cost, Environment, RunRecord, Status
 from bench.evidence.store import Store
 from bench.features import cache as feature_cache
 from bench.features.cache import FeatureStore
@@ -28,7 +28,7 @@ from bench.folders import Folders
 from bench.measuring import environment
 from bench.model import layout, recogniser
 from bench.training import checkpoint, scoring, streams
-from bench.training.cohort import Student
+from bench.training.cohort import Cohort, Student
 from bench.training.fit import OnEpoch, fit
 from bench.training.split import Split
 
@@ -76,7 +76,7 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
 
     A finished cohort leaves no training checkpoint behind. SuiteError for data that cannot be used.
     """
-    started = time.perf_counter()
+    started, machine = time.perf_counter(), environment.describe(torch.get_num_threads())
     first = job.cells[0]
     data = _read(first, folders)
     train, dev = data.split("train"), data.split("dev")
@@ -91,24 +91,23 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
     wall_s = time.perf_counter() - started
     records = []
     for cell in job.cells:
-        student = cohort.student(cell)
-        record = blank_record(cell, job.preset, data.manifest).model_copy(
-            update=common | _training_fields(student, job, wall_s)
-        )
-        records.append(_keep(record, student, normaliser, splits, Store(folders.results)))
+        trained = common | _training_fields(cohort.student(cell), job, wall_s)
+        record = blank_record(cell, job.preset, data.manifest, machine).model_copy(update=trained)
+        records.append(_keep(record, cohort, normaliser, splits, Store(folders.results)))
     shutil.rmtree(training, ignore_errors=True)
     return records
 
 
 def _keep(
-    record: RunRecord, student: Student, normaliser: Normaliser, splits: dict[str, Split], store: Store
+    record: RunRecord, cohort: Cohort, normaliser: Normaliser, splits: dict[str, Split], store: Store
 ) -> RunRecord:
     """Score a student on dev and test, and write its checkpoint, its predictions and, last, its record."""
-    if student.status == "ok":
-        cell, scored = record.config, {name: splits[name] for name in ("dev", "test")}
-        predictions = scoring.predict(student, normaliser, scored, cell.recipe.batch_size)
+    if record.status == "ok":
+        cell = record.config
+        predictions = scoring.predict(cohort, cell, {name: splits[name] for name in ("dev", "test")})
+        best = cohort.student(cell).best
         record = record.model_copy(update={"metrics": scoring.score(predictions, record.emotions)})
-        checkpoint.save(store.checkpoint_path(cell.id), cell, student.best, normaliser, record.emotions)
+        checkpoint.save(store.checkpoint_path(cell.id), cell, best, normaliser, record.emotions)
         store.write_predictions(cell.id, predictions)
     store.write(record)
     return record
@@ -122,7 +121,12 @@ def _read(cell: Cell, folders: Folders) -> Data:
 
 
 def blank_record(
-    cell: Cell, preset: str, manifest: Manifest, status: Status = "ok", reason: str = ""
+    cell: Cell,
+    preset: str,
+    manifest: Manifest,
+    machine: Environment,
+    status: Status = "ok",
+    reason: str = "",
 ) -> RunRecord:
     """A record of a cell before anything is known of its training."""
     return RunRecord(
@@ -135,7 +139,7 @@ def blank_record(
         emotions=manifest.emotions,
         status=status,
         reason=reason,
-        environment=environment.describe(torch.get_num_threads()),
+        environment=machine,
     )
 
 

@@ -1,6 +1,6 @@
 """From trained students to the evidence: logits of every dev and test utterance, and their scores.
 
-predictions = predict(student, normaliser, {"dev": dev, "test": test}, batch_size=32)
+predictions = predict(cohort, cell, {"dev": dev, "test": test})
 scores = score(predictions, emotions)          # {"dev": {"uar": …}, "test": {…}}
 """
 
@@ -10,34 +10,27 @@ import numpy as np
 import pandas as pd
 import torch
 
+from bench.config import Cell
 from bench.evidence import metrics
 from bench.evidence.confusion import by_speaker
-from bench.features.normaliser import Normaliser
-from bench.training.cohort import Student
+from bench.training.cohort import Cohort
 from bench.training.split import Batches, Split, buckets, loader
 
 
-def predict(
-    student: Student, normaliser: Normaliser, splits: dict[str, Split], batch_size: int
-) -> pd.DataFrame:
+def predict(cohort: Cohort, cell: Cell, splits: dict[str, Split]) -> pd.DataFrame:
     """Logits of the chosen epoch for every utterance of the splits (columns: `bench.evidence.records`)."""
+    student = cohort.student(cell)
     student.model.load_state_dict(student.best)
-    tables = [
-        _predict(student, normaliser, split, batch_size).assign(split=name) for name, split in splits.items()
-    ]
+    tables = [_predict(cohort, cell, split).assign(split=name) for name, split in splits.items()]
     return pd.concat(tables, ignore_index=True)
 
 
 @torch.inference_mode()
-def _predict(student: Student, normaliser: Normaliser, split: Split, batch_size: int) -> pd.DataFrame:
-    model = student.model.eval()
-    device = next(model.parameters()).device
-    mean, std = (
-        torch.as_tensor(x, dtype=torch.float32, device=device) for x in (normaliser.mean, normaliser.std)
-    )
+def _predict(cohort: Cohort, cell: Cell, split: Split) -> pd.DataFrame:
+    model, device = cohort.student(cell).model.eval(), cohort.device
     logits = np.empty((len(split), len(split.emotions)), np.float32)
-    for batch in loader(Batches(split, buckets(split.lengths, batch_size))):
-        frames = (batch.frames.to(device) - mean) / std
+    for batch in loader(Batches(split, buckets(split.lengths, cell.recipe.batch_size))):
+        frames = cohort.normalise(batch.frames.to(device))
         logits[batch.positions] = model(frames, batch.mask.to(device)).float().cpu().numpy()
     table = split.table[["utterance", "speaker", "gender", "duration_s"]].assign(label=split.table["emotion"])
     return table.assign(**{f"logit_{emotion}": logits[:, i] for i, emotion in enumerate(split.emotions)})

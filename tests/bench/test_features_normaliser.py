@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,7 +36,8 @@ def test_development_and_test_frames_never_reach_the_normaliser(seed, value):
     for held_out in "def":
         frames[held_out] = np.full((1000, 8), value, np.float32)
     after = Normaliser.fit(frames, "abc")
-    assert before.to_lists() == after.to_lists()
+    assert np.array_equal(before.mean, after.mean)
+    assert np.array_equal(before.std, after.std)
 
 
 def test_a_constant_bin_is_only_centred():
@@ -55,13 +54,6 @@ def test_frames_are_left_as_they_were():
     frames["a"].flags.writeable = False
     assert Normaliser.fit(frames, "a")(frames["a"]).dtype == np.float32
     assert np.array_equal(frames["a"], before)
-
-
-def test_it_survives_json_exactly():
-    normaliser = Normaliser.fit(store(), "ab")
-    again = Normaliser.from_lists(json.loads(json.dumps(normaliser.to_lists())))
-    assert np.array_equal(again.mean, normaliser.mean)
-    assert np.array_equal(again.std, normaliser.std)
 
 
 def test_no_training_utterances_are_refused():

@@ -146,8 +146,8 @@ def test_the_schedule_warms_up_and_ends_as_a_cosine():
 
 def test_predictions_are_the_chosen_epochs_and_hold_every_utterance(splits, tmp_path):
     (cell,) = toy_cells("softmax", epochs=3)
-    student = train([cell], splits, tmp_path).students[cell.id]
-    table = scoring.predict(student, toy_normaliser(splits[0]), {"dev": splits[1]}, batch_size=8)
+    cohort = train([cell], splits, tmp_path)
+    student, table = cohort.student(cell), scoring.predict(cohort, cell, {"dev": splits[1]})
     assert list(table["utterance"]) == list(splits[1].table["utterance"])
     logits = table[[f"logit_{emotion}" for emotion in EMOTIONS]].to_numpy()
     decided = logits.argmax(1)
