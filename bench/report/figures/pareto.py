@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from bench.report import findings, sections, style, units
 from bench.report.figures.curves import round_values
@@ -76,7 +76,8 @@ def _scale(axes: Axes, points: pd.DataFrame) -> None:
     axes.xaxis.set_major_locator(FixedLocator(round_values(low, high)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.milliseconds(value)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}"))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
     axes.grid(axis="y", color=style.FAINT, lw=0.5)
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)
