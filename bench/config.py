@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal
+import os
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Direction = Literal["causal", "bidirectional"]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -58,7 +59,7 @@ class Augmentation(Settings):
 
 
 class Encoder(Settings):
-    """The encoder that all mixers share; `match="params"` sets the feed-forward width (design §4)."""
+    """The encoder that all mixers share; `match` is what is equal: parameters, or the published layers."""
 
     d_model: PositiveInt = 64
     num_layers: PositiveInt = 4
@@ -129,6 +130,32 @@ class Profiling(Settings):
     relative_interval: float = 0.03  # of the median, at which sampling stops
 
 
+OpName = Literal["scalar_gate", "channel_gate", "kda", "gsa", "fox"]
+
+
+def _ascending(lengths: tuple[int, ...]) -> tuple[int, ...]:
+    """Each length once, shortest first; ValueError where fewer than two differ."""
+    ordered = tuple(sorted(set(lengths)))
+    if len(ordered) < 2:
+        raise ValueError("should hold at least two different lengths")
+    return ordered
+
+
+Lengths = Annotated[tuple[PositiveInt, ...], AfterValidator(_ascending)]  # frames
+
+
+class OpShape(Settings):
+    """What the op benchmark times: the recurrences alone, batch 1, float32."""
+
+    ops: tuple[OpName, ...] = get_args(OpName)
+    frames: PositiveInt = 4096  # at which an op meets its loop, fla's reference and its own backward pass
+    crossover: Lengths = (128, 256, 512, 768, 1024, 2048, 3072, 4096, 8192)  # beside fused softmax
+    growth: Lengths = (2048, 4096, 8192, 16_384, 32_768)  # O(T²) ops stop with the crossover lengths
+    num_heads: PositiveInt = 4
+    head_dim: PositiveInt = 64
+    threads: PositiveInt = Field(default_factory=lambda: min(2, os.cpu_count() or 1))
+
+
 class Plan(Settings):
     """A preset: which cells to train and what to profile."""
 
@@ -136,7 +163,7 @@ class Plan(Settings):
     tasks: tuple[str, ...]  # CORPUS/PROTOCOL, as "ravdess/luna"
     folds: tuple[int, ...] = ()  # none named: all folds of each protocol
     seeds: tuple[int, ...] = (0,)
-    layouts: tuple[str, ...] = ()  # none named: every registered mixer and the Mamba hybrid
+    layouts: tuple[str, ...] = ()  # none named: every mixer but the extra ones, and the Mamba hybrid
     directions: tuple[Direction, ...] = ("bidirectional",)
     synthetic: dict[str, int] = {}  # options of the synthetic corpus
     features: Features = Features()

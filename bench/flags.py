@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import tyro
 from pydantic import Field, ValidationError
 
-from bench.config import Direction, Encoder, Features, Plan, Profiling, Recipe, Settings
+from bench.config import Direction, Encoder, Features, OpShape, Plan, Profiling, Recipe, Settings
 from bench.errors import SuiteError
 from bench.folders import Folders, cache_folder
 
@@ -71,7 +71,7 @@ class TrainFlags(Settings):
 class ProfileFlags(Settings):
     """Forward latency and peak memory of every mixer and encoder, against length, on this machine."""
 
-    layouts: tuple[str, ...] = ()  # none named: every registered mixer and the Mamba hybrid
+    layouts: tuple[str, ...] = ()  # none named: every mixer but the extra ones, and the Mamba hybrid
     profiling: Annotated[Profiling, BARE] = Profiling()
     features: Features = Features()
     encoder: Encoder = Encoder()
@@ -87,6 +87,15 @@ class ProfileFlags(Settings):
             encoder=self.encoder,
             profiling=self.profiling,
         )
+
+
+class OpsFlags(Settings):
+    """Time the recurrences alone against their frame loops, fla's references and fused softmax."""
+
+    shape: Annotated[OpShape, BARE] = Field(default_factory=OpShape)
+    time_limit_s: float = Field(default=0.8, gt=0)  # sampling of one comparison stops here, converged or not
+    relative_interval: float = Field(default=0.03, gt=0)  # of each median, at which sampling stops
+    results: Path = Path("results")
 
 
 class ReportFlags(Settings):

@@ -1,38 +1,90 @@
 """What `serbench mixers` and `serbench corpora list` print.
 
-print(mixers_table(d_model=512, num_heads=4))
+show(mixers_table(d_model=512, num_heads=4))
 """
 
 from __future__ import annotations
 
+from typing import get_args
+
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 import mixers
 from bench import corpora
+from bench.config import Features
+from bench.errors import SuiteError
+from bench.report import units
+
+STREAM_S = 60  # the length of speech after which a stream's state is given
 
 
 def mixers_table(d_model: int, num_heads: int) -> Table:
-    """Every registered mixer: label, parameters of one layer, complexity in T, paper."""
-    table = Table(title=f"Token mixers, one layer at d = {d_model}, {num_heads} heads", title_justify="left")
-    for heading in ("name", "label", "directions", "parameters", "time", "paper"):
-        table.add_column(heading, justify="right" if heading == "parameters" else "left")
+    """Every registered mixer: label, directions, parameters of one layer, complexity in T, state, paper.
+
+    SuiteError where a mixer cannot be built at that size.
+    """
+    caption = f"state: what a causal stream keeps after {units.seconds(STREAM_S)} of speech, float32"
+    columns = ("name", "label", "directions", "parameters", "time", "streaming state", "paper")
+    title = f"Token mixers, one layer at d = {d_model}, {num_heads} heads"
+    table = _table(title, columns, right=("parameters", "streaming state"), caption=caption)
     for name in mixers.available():
         entry = mixers.info(name)
-        size = sum(p.numel() for p in mixers.build(name, d_model, num_heads).parameters())
-        table.add_row(name, entry.label, "both", f"{size:,}", entry.complexity, entry.paper)
+        built = _in_each_direction(name, d_model, num_heads)
+        size = sum(p.numel() for p in next(iter(built.values())).parameters())
+        directions = " ".join(built)
+        table.add_row(
+            name, entry.label, directions, f"{size:,}", entry.complexity, _state(built), entry.paper
+        )
     return table
+
+
+def _in_each_direction(name: str, d_model: int, num_heads: int) -> dict[str, mixers.TokenMixer]:
+    """The mixer in the directions that it takes; SuiteError with its own reason where there is none."""
+    built, reason = {}, ""
+    for direction in get_args(mixers.Direction):
+        try:
+            built[direction] = mixers.build(name, d_model, num_heads, direction)
+        except ValueError as error:
+            reason = str(error)
+    if not built:
+        raise SuiteError(f"mixer {name}: {reason}")
+    return built
+
+
+def _state(built: dict[str, mixers.TokenMixer]) -> str:
+    """What a stream of the causal mixer keeps, and whether it must be run through `forward` anew."""
+    causal = built.get("causal")
+    if causal is None:
+        return "–"
+    kept = causal.state_bytes(round(STREAM_S * 1000 / Features().hop_ms))
+    size = "–" if kept is None else units.memory(kept)
+    return size if _streams(causal) else f"{size} (no streaming)"
+
+
+def _streams(mixer: mixers.TokenMixer) -> bool:
+    return type(mixer).extend is not mixers.TokenMixer.extend
 
 
 def corpora_table() -> Table:
     """Every corpus that can be read: title, emotions, protocols, licence."""
-    table = Table(title="Corpora", title_justify="left")
-    for heading in ("name", "title", "emotions", "protocols", "licence"):
-        table.add_column(heading)
+    table = _table("Corpora", ("name", "title", "emotions", "protocols", "licence"))
     for name in corpora.names():
         corpus = corpora.find(name)
         folds = (f"{protocol} ({len(folds)} folds)" for protocol, folds in corpus.PROTOCOLS.items())
         table.add_row(name, corpus.TITLE, str(len(corpus.EMOTIONS)), ", ".join(folds), corpus.LICENCE)
+    return table
+
+
+def _table(title: str, columns: tuple[str, ...], right: tuple[str, ...] = (), caption: str = "") -> Table:
+    """An empty table without side borders, so that a piped one is easy to cut."""
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+        caption=caption or None, caption_justify="left",
+    )  # fmt: skip
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
 
 

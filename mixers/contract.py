@@ -24,10 +24,12 @@ the state through (its log decay is zero), wherever it stands.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
+
+from mixers.ops.checks import check_frames
 
 Direction = Literal["causal", "bidirectional"]
 
@@ -36,7 +38,11 @@ class TokenMixer(nn.Module):
     """Base of every mixer; see the module's docstring for the contract.
 
     ValueError where `num_heads` does not divide `d_model` or the direction is unknown.
+    `stock_names` maps each parameter of a mixer of stock size to those of the published layer that make it
+    up, one below the other (`mixers.stock`).
     """
+
+    stock_names: ClassVar[dict[str, tuple[str, ...]]] = {}
 
     def __init__(self, d_model: int, num_heads: int = 4, direction: Direction = "bidirectional") -> None:
         super().__init__()
@@ -48,6 +54,11 @@ class TokenMixer(nn.Module):
         self.num_heads = num_heads
         self.head_dim = d_model // num_heads
         self.direction = direction
+
+    def __call__(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`forward`, after one look at its input for all mixers; ValueError names what is wrong with it."""
+        check_frames(x, mask, self.d_model, (parameter.dtype for parameter in self.parameters()))
+        return super().__call__(x, mask)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """x (B, T, D), mask (B, T) bool, True on real frames → (B, T, D)."""
@@ -86,11 +97,11 @@ class TokenMixer(nn.Module):
         k, g, *gates = (silence(tensor, mask) for tensor in (k, g, *gates))  # type: ignore[assignment]
         if not self.bidirectional:
             return op(q, k, v, g, *gates)
-        ahead, back = q.chunk(2)
-        own = g.chunk(2)[1].exp()
+        ahead, back = halves(q)
+        own = halves(g)[1].exp()
         if g.dim() == 4:
             back = back * own.to(back.dtype)
-        ahead, back = op(torch.cat([ahead, back.roll(-1, 1)]), k, v, g, *gates).chunk(2)
+        ahead, back = halves(op(torch.cat([ahead, back.roll(-1, 1)]), k, v, g, *gates))
         back = nn.functional.pad(back[:, :-1], (0, 0, 0, 0, 1, 0))
         if g.dim() == 3:
             back = back * own.unsqueeze(-1).to(back.dtype)
@@ -108,13 +119,53 @@ class TokenMixer(nn.Module):
         """Flops of the mixer's linear maps, each used once a frame."""
         return 2 * T * sum(part.weight.numel() for part in self.modules() if isinstance(part, nn.Linear))
 
+    @classmethod
+    def stock_options(cls, d_model: int, num_heads: int) -> dict[str, Any]:
+        """Options for `build` that give the published layer at its own size, not at the matched one.
+
+        NotImplementedError where there is no such layer.
+        """
+        raise NotImplementedError(f"{cls.__name__} has no stock size")
+
+    def zeros(self, batch: int, *shape: int, precise: bool = False) -> Tensor:
+        """Zeros (batch, *shape) for `init_state`, where the parameters are and of their dtype.
+
+        `precise`: at least float32, as recurrences keep it. ValueError where the mixer is bidirectional.
+        """
+        if self.bidirectional:
+            raise ValueError("a bidirectional mixer cannot stream; build it with direction='causal'")
+        like = next(self.parameters())
+        return like.new_zeros(batch, *shape, dtype=widened(like.dtype) if precise else like.dtype)
+
     def init_state(self, batch: int) -> Any:
-        """The state of a causal stream before its first frame; NotImplementedError where not provided."""
+        """The state of a causal stream before its first frame: tensors, or nested tuples of them.
+
+        NotImplementedError where the mixer does not provide streaming.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not provide streaming")
+
+    def extend(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The next frames x (B, n, D) of a causal stream → their outputs (B, n, D) and the state after them.
+
+        Equal to `forward` on the whole stream, however it is cut. The state given is left as it was.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not provide streaming")
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One frame x (B, D) of a causal stream → its output (B, D) and the new state, equal to `forward`."""
-        raise NotImplementedError(f"{type(self).__name__} does not provide streaming")
+        """One frame x (B, D) of a causal stream → its output (B, D) and the state after it."""
+        y, state = self.extend(x.unsqueeze(1), state)
+        return y.squeeze(1), state
+
+
+def widened(dtype: torch.dtype) -> torch.dtype:
+    """float32, or float64 for float64: the precision of states, gates and norms."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def halves(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The two halves of a stacked batch (2B, …); by slices, as B may be symbolic in an export."""
+    B = x.shape[0] // 2
+    return x[:B], x[B:]
 
 
 def silence(x: Tensor, mask: Tensor | None) -> Tensor:

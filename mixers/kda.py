@@ -10,19 +10,23 @@ Bidirectional: the convolution is part of what runs both ways, so the backward p
 frames: a frame's features in the forward pass look back and in the backward pass look ahead.
 
 Parameters: keys and values share one head width, the integer that brings the total nearest 4 · d² (about
-0.8 · d / H); the two low-rank maps go through one head width, as published. Differs from fla's layer:
-that width; both directions.
+0.8 · d / H); the two low-rank maps go through one head width, as published.
+
+Stock is fla's layer at its defaults: a head width of 128, whatever d is. What differs from it then: both
+directions, and padding, which the convolution passes over.
 """
 
 from __future__ import annotations
+
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 
 from mixers import ops
-from mixers.contract import Direction, TokenMixer
-from mixers.ops.delta import flops
+from mixers.contract import Direction, TokenMixer, widened
+from mixers.ops.delta import extend, flops
 from mixers.parts import (
     LowRank,
     RMSNorm,
@@ -32,6 +36,8 @@ from mixers.parts import (
     log_uniform,
     matched,
     packed,
+    sized,
+    unit,
     wide,
 )
 from mixers.registry import register
@@ -43,9 +49,32 @@ TAPS = 4
 class KDA(TokenMixer):
     """S_t = (I − β_t k_t k_tᵀ) diag(exp g_t) S_{t−1} + β_t k_t v_tᵀ; O(T) time, O(1) state (2510.26692)."""
 
-    def __init__(self, d_model: int, num_heads: int = 4, direction: Direction = "bidirectional") -> None:
+    stock_names: ClassVar = {
+        "qkv.weight": ("q_proj.weight", "k_proj.weight", "v_proj.weight"),
+        "convolution.weight": ("q_conv1d.weight", "k_conv1d.weight", "v_conv1d.weight"),
+        "fade.0.weight": ("f_proj.0.weight",),
+        "fade.1.weight": ("f_proj.1.weight",),
+        "rate.weight": ("b_proj.weight",),
+        "A_log": ("A_log",),
+        "dt_bias": ("dt_bias",),
+        "gate.0.weight": ("g_proj.0.weight",),
+        "gate.1.weight": ("g_proj.1.weight",),
+        "gate.1.bias": ("g_proj.1.bias",),
+        "norm.weight": ("o_norm.weight",),
+        "out.weight": ("o_proj.weight",),
+    }
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int = 4,
+        direction: Direction = "bidirectional",
+        key_dim: int | None = None,
+    ) -> None:
+        """`key_dim`: width of a head's keys and values; None is the matched one."""
         super().__init__(d_model, num_heads, direction)
-        K = self.key_dim = matched(lambda K: _parameters(d_model, num_heads, K), d_model)
+        same_size = matched(lambda K: _parameters(d_model, num_heads, K), d_model)
+        K = self.key_dim = sized("key_dim", key_dim, same_size)
         inner = num_heads * K
         self.qkv = nn.Linear(d_model, 3 * inner, bias=False)
         self.convolution = ShortConvolution(3 * inner, TAPS)
@@ -61,31 +90,49 @@ class KDA(TokenMixer):
         return packed(self._mix, x, mask)
 
     def _mix(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        heads = (self.num_heads, self.key_dim)
-        q, k, v = silu(self.convolution(self.stack(self.qkv(x)))).unflatten(-1, (3, *heads)).unbind(2)
-        fade = softplus(wide(self.fade(x)) + self.dt_bias).unflatten(-1, heads)
-        g = self.stack(-self.A_log.exp().unsqueeze(-1) * fade)
-        beta = self.stack(wide(self.rate(x)).sigmoid())
+        q, k, v = self._heads(self.convolution(self.stack(self.qkv(x))))
+        g, beta = (self.stack(gate) for gate in self._gates(x))
         both = None if mask is None else self.stack(mask)
-        o = self.read(ops.delta_rule, _unit(q), _unit(k), v, g, beta, mask=both)
-        gate = self.gate(x).unflatten(-1, heads).sigmoid()
+        return self._finished(self.read(ops.delta_rule, q, k, v, g, beta, mask=both), x)
+
+    def _heads(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Unit queries, unit keys and values (B, T, H, K) of the convolved features (B, T, 3·H·K)."""
+        q, k, v = silu(features).unflatten(-1, (3, self.num_heads, self.key_dim)).unbind(2)
+        return unit(q), unit(k), v
+
+    def _gates(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Log decay (B, T, H, K) and writing rate β (B, T, H)."""
+        fade = softplus(wide(self.fade(x)) + self.dt_bias).unflatten(-1, (self.num_heads, self.key_dim))
+        return -self.A_log.exp().unsqueeze(-1) * fade, wide(self.rate(x)).sigmoid()
+
+    def _finished(self, o: Tensor, x: Tensor) -> Tensor:
+        gate = self.gate(x).unflatten(-1, (self.num_heads, self.key_dim)).sigmoid()
         return self.out((self.norm(o) * gate).flatten(2))
+
+    @classmethod
+    def stock_options(cls, d_model: int, num_heads: int) -> dict[str, Any]:
+        return {"key_dim": 128}
+
+    def init_state(self, batch: int) -> tuple[Tensor, Tensor]:
+        """The convolution's last inputs (B, 3, 3·H·K) and the memory (B, H, K, K)."""
+        H, K = self.num_heads, self.key_dim
+        return self.zeros(batch, TAPS - 1, 3 * H * K), self.zeros(batch, H, K, K, precise=True)
+
+    def extend(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        past, memory = state
+        features, past = self.convolution.extend(self.qkv(x), past)
+        o, memory = extend(memory, *self._heads(features), *self._gates(x))
+        return self._finished(o, x), (past, memory)
 
     def state_bytes(self, T: int, dtype: torch.dtype = torch.float32) -> int:
         inner = self.num_heads * self.key_dim
-        return 4 * inner * self.key_dim + 3 * inner * (TAPS - 1) * dtype.itemsize
+        return inner * self.key_dim * widened(dtype).itemsize + 3 * inner * (TAPS - 1) * dtype.itemsize
 
     def flops(self, T: int) -> int:
         passes = 1 + self.bidirectional
         convolution = 2 * T * self.convolution.weight.numel()
         recurrence = flops(T, self.num_heads, self.key_dim, self.key_dim)
         return self.projection_flops(T) + passes * (convolution + recurrence)
-
-
-def _unit(x: Tensor) -> Tensor:
-    """x over its length along the last axis, in float32."""
-    x = wide(x)
-    return x * (x.square().sum(-1, keepdim=True) + 1e-6).rsqrt()
 
 
 def _parameters(d: int, H: int, K: int) -> int:

@@ -13,7 +13,8 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from mixers.contract import silence
+from mixers.contract import silence, widened
+from mixers.ops import portable
 
 
 def exempt(parameter: nn.Parameter) -> nn.Parameter:
@@ -24,7 +25,7 @@ def exempt(parameter: nn.Parameter) -> nn.Parameter:
 
 def wide(x: Tensor) -> Tensor:
     """x in float32, or float64 where it is: the precision of gates and norms under autocast."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x.to(widened(x.dtype))
 
 
 def matched(count: Callable[[int], int], d_model: int) -> int:
@@ -32,14 +33,23 @@ def matched(count: Callable[[int], int], d_model: int) -> int:
     return min(range(1, 2 * d_model + 1), key=lambda width: abs(count(width) - 4 * d_model**2))
 
 
+def sized(name: str, given: int | None, otherwise: int) -> int:
+    """The size that a mixer was given as option `name`, or its own; ValueError where it is no size."""
+    if given is None:
+        return otherwise
+    if given < 1:
+        raise ValueError(f"{name}={given} is no size; use at least 1, or None for the matched one")
+    return given
+
+
 class HeadProjection(nn.Module):
     """One linear map to several parts of `widths` numbers a head: (B, T, D) → tensors (B, T, H, width)."""
 
-    def __init__(self, d_model: int, num_heads: int, widths: tuple[int, ...]) -> None:
+    def __init__(self, d_model: int, num_heads: int, widths: tuple[int, ...], bias: bool = False) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.sizes = [num_heads * width for width in widths]
-        self.linear = nn.Linear(d_model, sum(self.sizes), bias=False)
+        self.linear = nn.Linear(d_model, sum(self.sizes), bias=bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         parts = self.linear(x).split(self.sizes, -1)
@@ -56,8 +66,8 @@ class LowRank(nn.Sequential):
 class RMSNorm(nn.RMSNorm):
     """Root-mean-square norm over the last axis, at least in float32, exempt from weight decay."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__(width, eps=1e-5)
+    def __init__(self, width: int, eps: float = 1e-5) -> None:
+        super().__init__(width, eps=eps)
         exempt(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,7 +93,10 @@ def rotary(x: Tensor, position: Tensor, base: float = 10_000.0) -> Tensor:
 
 
 class ShortConvolution(nn.Module):
-    """Causal depthwise convolution over time, (B, T, C) → (B, T, C); padding must be zero and outermost."""
+    """Causal depthwise convolution over time, (B, T, C) → (B, T, C); padding must be zero and outermost.
+
+    A stream keeps the last taps − 1 frames of its input, (B, taps − 1, C), zeros before the first.
+    """
 
     def __init__(self, channels: int, taps: int = 4, bias: bool = False) -> None:
         super().__init__()
@@ -92,9 +105,17 @@ class ShortConvolution(nn.Module):
         self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
+        return self._over(nn.functional.pad(x, (0, 0, self.weight.shape[1] - 1, 0)))
+
+    def extend(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """The next frames (B, n, C) of a stream → their convolution, and the frames to keep after them."""
+        frames = torch.cat([past, x], 1)
+        return self._over(frames), frames[:, x.shape[1] :].clone()
+
+    def _over(self, frames: Tensor) -> Tensor:
+        """(B, taps − 1 + n, C) → (B, n, C)."""
         channels, taps = self.weight.shape
-        past = nn.functional.pad(x, (0, 0, taps - 1, 0))
-        images = past.transpose(1, 2).unsqueeze(2)  # (B, C, 1, T), channels last: no copy, fast on a CPU
+        images = frames.transpose(1, 2).unsqueeze(2)  # (B, C, 1, T), channels last: no copy, fast on a CPU
         kernels = self.weight.reshape(channels, 1, 1, taps)
         return nn.functional.conv2d(images, kernels, self.bias, groups=channels).squeeze(2).transpose(1, 2)
 
@@ -105,6 +126,8 @@ def logcumsumexp(x: Tensor) -> Tensor:
     Blocks of √T frames run side by side, then the blocks' ends are run over: several times faster on a
     CPU than `torch.logcumsumexp`, which goes number by number.
     """
+    if portable.exporting():
+        return portable.logcumsumexp(x)
     T = x.shape[1]
     c = math.ceil(math.sqrt(T))
     lowest = torch.finfo(x.dtype).min / 2
@@ -126,10 +149,18 @@ def packed(mix: Callable[[Tensor, Tensor | None], Tensor], x: Tensor, mask: Tens
     """
     if mask is None:
         return mix(x, None)
-    order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)
-    front = silence(x, mask).gather(1, order.unsqueeze(-1).expand_as(x))
-    out = mix(front, mask.gather(1, order))
-    return out.gather(1, order.argsort(1).unsqueeze(-1).expand_as(out))
+    real = mask.cumsum(1)
+    place = torch.where(mask, real - 1, real[:, -1:] + (~mask).cumsum(1) - 1)
+    into = place.unsqueeze(-1).expand_as(x)
+    front = torch.zeros_like(x).scatter(1, into, silence(x, mask))
+    out = mix(front, torch.zeros_like(mask).scatter(1, place, mask))
+    return out.gather(1, into)
+
+
+def unit(x: Tensor) -> Tensor:
+    """x over its length along the last axis, at least in float32."""
+    x = wide(x)
+    return x * (x.square().sum(-1, keepdim=True) + 1e-6).rsqrt()
 
 
 def inverse_softplus(x: Tensor) -> Tensor:

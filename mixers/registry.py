@@ -26,20 +26,26 @@ from typing import Any, TypeVar
 from mixers.contract import Direction, TokenMixer
 
 ENTRY_POINTS = "serbench.mixers"
-SHARED = {"contract", "registry", "parts", "ops"}  # modules of the package that hold no mixer
+SHARED = {"contract", "registry", "parts", "stock", "ops"}  # modules of the package that hold no mixer
 
 Mixer = TypeVar("Mixer", bound=type[TokenMixer])
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered mixer. `twin_of` names the mixer that computes the same numbers another way."""
+    """One registered mixer. `twin_of` names the mixer that computes the same numbers another way.
+
+    `extra`: left out where no mixers are named. What registers is compared by default, so that a new file
+    needs no other edit; the package's own mixers beyond those of the study are extra, so that a preset
+    trains the systems of the study.
+    """
 
     name: str
     label: str
     paper: str
     complexity: str
     twin_of: str | None
+    extra: bool
     cls: type[TokenMixer]
 
 
@@ -47,9 +53,15 @@ _entries: dict[str, Entry] = {}
 
 
 def register(
-    name: str, *, label: str, paper: str = "", complexity: str = "O(T)", twin_of: str | None = None
+    name: str,
+    *,
+    label: str,
+    paper: str = "",
+    complexity: str = "O(T)",
+    twin_of: str | None = None,
+    extra: bool = False,
 ) -> Callable[[Mixer], Mixer]:
-    """Class decorator that adds a mixer; `complexity` is its time in the number of frames T.
+    """Class decorator that adds a mixer; `complexity` is its time in the number of frames T; see `Entry`.
 
     ValueError where the name is taken by another class, is no lower-case word, or the class is no
     TokenMixer. A class defined again under the same module and name (a notebook cell run twice) replaces
@@ -66,7 +78,7 @@ def register(
             raise ValueError(
                 f"mixer {name!r} is registered twice, by {_origin(known.cls)} and {_origin(cls)}; rename one"
             )
-        _entries[name] = Entry(name, label, paper, complexity, twin_of, cls)
+        _entries[name] = Entry(name, label, paper, complexity, twin_of, extra, cls)
         return cls
 
     return add

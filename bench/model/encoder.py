@@ -10,12 +10,15 @@ as a whole is causal.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import mixers
 from bench import config
+from bench.errors import SuiteError
 
 
 class Subsampling(nn.Module):
@@ -111,6 +114,22 @@ class Block(nn.Module):
         return x + self.dropout(self.feedforward(x))
 
 
+def _mixer(name: str, settings: config.Encoder, direction: config.Direction) -> mixers.TokenMixer:
+    """One layer's mixer: of matched size, or of its published layer's where it has one and that is asked.
+
+    SuiteError with the mixer's own reason where it cannot be built at that width.
+    """
+    d, heads = settings.d_model, settings.num_heads
+    options = {}
+    try:
+        if settings.match == "stock":
+            with suppress(NotImplementedError):
+                options = mixers.info(name).cls.stock_options(d, heads)
+        return mixers.build(name, d, heads, direction, **options)
+    except ValueError as error:
+        raise SuiteError(f"mixer {name}: {error}") from error
+
+
 class Encoder(nn.Module):
     """Log-mel (B, T, M), mask (B, T) → frames (B, ⌈T/subsampling⌉, D) and their mask."""
 
@@ -130,8 +149,7 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
         self.norm = nn.LayerNorm(d)
         self.blocks = nn.ModuleList(
-            Block(mixers.build(name, d, settings.num_heads, direction), d, feedforward, settings.dropout)
-            for name in names
+            Block(_mixer(name, settings, direction), d, feedforward, settings.dropout) for name in names
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:

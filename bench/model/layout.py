@@ -66,8 +66,9 @@ def label(layout: str) -> Label:
 
 
 def standard() -> tuple[str, ...]:
-    """Every registered mixer and the Mamba hybrid: what a preset compares unless told otherwise.
+    """The registered mixers and the Mamba hybrid: what a preset compares unless told otherwise.
 
-    Twins (the same numbers from another kernel) are timed but not trained.
+    Twins (the same numbers from another kernel) are timed but not trained; extra mixers wait to be named.
     """
-    return (*(name for name in mixers.available() if not mixers.info(name).twin_of), HYBRID)
+    entries = [mixers.info(name) for name in mixers.available()]
+    return (*(entry.name for entry in entries if not entry.twin_of and not entry.extra), HYBRID)

@@ -5,7 +5,8 @@
 
 `match="params"`: the softmax encoder sets the size (feed-forward width = ratio · d_model), and every
 other layout gets the feed-forward width that brings its total nearest to it, so that no mixer wins by
-being larger. `match="stock"`: every layout has the softmax encoder's width, whatever its mixers weigh.
+being larger. `match="stock"`: every mixer has the size of its published layer, and every layout the softmax
+encoder's feed-forward width.
 """
 
 from __future__ import annotations

@@ -109,15 +109,25 @@ EXTENSION = (
     Look("#8fa823", ">"),
     Look("#7a6fd0", "h"),
     Look("#e07b52", "d"),
+    Look("#2f5d34", "*"),
+    Look("#9c3f6b", "8"),
 )
 _HYBRID_MARKER = "H"
-_AREAS = {"P": 1.3, "X": 1.3, "^": 1.2, "v": 1.2, "D": 0.92, "H": 1.15}  # so that all look equally large
+# Area of each marker relative to a circle, so that all look equally large.
+_AREAS = {"P": 1.3, "X": 1.3, "^": 1.2, "v": 1.2, "D": 0.92, "H": 1.15, "*": 1.4}
 
 
 def assign(mixers: Iterable[str]) -> dict[str, Look]:
-    """A look for every mixer named: the known ones keep theirs, new ones take the next in name order."""
+    """A look for every mixer named: the known ones keep theirs, new ones take the next in name order.
+
+    Beyond the last colour they come again, with the markers moved on: no two of 49 new mixers look alike.
+    """
     new = sorted(set(mixers) - set(MIXERS))
-    return MIXERS | {name: EXTENSION[i % len(EXTENSION)] for i, name in enumerate(new)}
+    return MIXERS | {name: _extension(*divmod(i, len(EXTENSION))) for i, name in enumerate(new)}
+
+
+def _extension(rounds: int, i: int) -> Look:
+    return replace(EXTENSION[i], marker=EXTENSION[(i + rounds) % len(EXTENSION)].marker)
 
 
 def system_look(mixers: Sequence[str], direction: str, looks: Mapping[str, Look]) -> Look:

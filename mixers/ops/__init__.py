@@ -8,16 +8,20 @@ given it. `scale` None is K^−½. `backend`: see `mixers.ops.backend`.
 """
 
 from mixers.ops.delta import delta_rule
+from mixers.ops.dplr import dplr_delta_rule
 from mixers.ops.forgetting import forgetting_attention
 from mixers.ops.linear import gated_linear_attention
 from mixers.ops.slots import gated_slot_attention
 from mixers.ops.softmax import softmax_attention, unfused_softmax_attention
+from mixers.ops.window import window_attention
 
 __all__ = [
     "delta_rule",
+    "dplr_delta_rule",
     "forgetting_attention",
     "gated_linear_attention",
     "gated_slot_attention",
     "softmax_attention",
     "unfused_softmax_attention",
+    "window_attention",
 ]

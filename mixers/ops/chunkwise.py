@@ -1,46 +1,112 @@
-"""What the chunkwise ops share: splitting time into chunks, and carrying the state from chunk to chunk.
+"""What the chunkwise ops share: splitting time into segments and chunks, and carrying the state along.
 
-    c = chunk_length(T)
-    k = to_chunks(k, c)                       # (B, T, H, K) → (B, N, H, c, K)
-    states = carry(decay, writes)             # the state before each chunk
-    o = from_chunks(o, T)                     # back to (B, T, H, V)
+    o, state = by_segments(form, state, (q, k, v, g))       # form sees chunks, (B, N, H, c, ·)
 
-Frames added to fill the last chunk have zero keys and zero log decay, so they are inert.
+and inside a form:
+
+    states, state = carry(decay, writes, state)             # the state before each chunk, and after the last
+
+Frames added to fill the last chunk have zero keys and zero log decay, so they are inert. A segment is as
+many chunks as are worked on at once: what lies between the inputs and the output does not grow with T, and
+stays in the processor's cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
-LONGEST = 32
-SHORTEST = 16
+from mixers.ops import portable
+
+LONGEST, SHORTEST = 32, 16  # frames in a chunk
+SEGMENT = 1024  # frames worked on at once
 
 
 def chunk_length(T: int) -> int:
     """A power of two: the longest that pads T frames least."""
+    if portable.exporting():
+        return portable.CHUNK
     if T <= SHORTEST:
         return 1 << max(T - 1, 0).bit_length()
     lengths = (LONGEST, SHORTEST)
     return min(lengths, key=lambda c: -(-T // c) * c)
 
 
+State = Any  # a tensor, or a tuple of tensors, (B, H, ·, ·) each
+Form = Callable[..., tuple[Tensor, State]]  # (state, *chunks) → output in chunks, next state
+
+
+def by_segments(form: Form, state: State, tensors: Sequence[Tensor]) -> tuple[Tensor, State]:
+    """Run `form` over tensors (B, T, H, ·), SEGMENT frames at a time → (B, T, H, V) and the last state."""
+    T, dtype = tensors[0].shape[1], computing_dtype(*tensors)
+    c = chunk_length(T)
+    outputs = _Outputs(T)
+    with full_precision(tensors[0]):
+        if portable.exporting():
+            out, state = form(state, *(to_chunks(x, c, dtype) for x in tensors))
+            return from_chunks(out)[:, :T], state
+        for segment in zip(*(x.split(SEGMENT, 1) for x in tensors), strict=True):
+            out, state = form(state, *(to_chunks(x, c, dtype) for x in segment))
+            outputs.append(from_chunks(_Settled.apply(out)))
+        return outputs.joined(), state
+
+
+class _Outputs:
+    """The segments' outputs (B, n, H, D), one after the other; the frames beyond T fall off.
+
+    Where no gradient is wanted each is copied at once to its place in the whole, so that the segments
+    never lie in memory beside it.
+    """
+
+    def __init__(self, T: int) -> None:
+        self.T = T
+        self.segments: list[Tensor] = []
+        self.whole: Tensor | None = None
+        self.filled = 0
+
+    def append(self, out: Tensor) -> None:
+        if torch.is_grad_enabled() or self.T <= SEGMENT:
+            self.segments.append(out)
+            return
+        if self.whole is None:
+            self.whole = out.new_empty(out.shape[0], self.T, *out.shape[2:])
+        end = min(self.filled + out.shape[1], self.T)
+        self.whole[:, self.filled : end] = out[:, : end - self.filled]
+        self.filled = end
+
+    def joined(self) -> Tensor:
+        if self.whole is not None:
+            return self.whole
+        whole = self.segments[0] if len(self.segments) == 1 else torch.cat(self.segments, 1)
+        return whole if whole.shape[1] == self.T else whole[:, : self.T]
+
+
 def to_chunks(x: Tensor, c: int, dtype: torch.dtype) -> Tensor:
     """x (B, T, H, D) → (B, N, H, c, D) of `dtype`, zeros after the last frame."""
     B, T, H, D = x.shape
-    padding = -T % c
-    if padding:
-        x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, padding))
+    x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, -T % c))
     return x.reshape(B, -1, c, H, D).transpose(2, 3).to(dtype).contiguous()
 
 
-def from_chunks(x: Tensor, T: int) -> Tensor:
-    """x (B, N, H, c, D) → its first T frames, (B, T, H, D)."""
-    B, N, H, c, D = x.shape
-    return _Settled.apply(x).transpose(2, 3).reshape(B, N * c, H, D)[:, :T]
+def from_chunks(x: Tensor) -> Tensor:
+    """x (B, N, H, c, D) → (B, N·c, H, D)."""
+    return x.transpose(2, 3).flatten(1, 2)
+
+
+def plus_product(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """x + a @ b, all (B, N, H, ·, ·), in one pass."""
+    return torch.baddbmm(x.flatten(0, 2), a.flatten(0, 2), b.flatten(0, 2)).view_as(x)
+
+
+def sum_from(x: Tensor) -> Tensor:
+    """Σ_{t ≥ s} x_t along the frames (…, c, K), by one product with a 0/1 matrix."""
+    c = x.shape[-2]
+    return torch.ones(c, c, dtype=x.dtype, device=x.device).triu() @ x
 
 
 class _Settled(Function):
@@ -65,27 +131,41 @@ def full_precision(x: Tensor) -> torch.autocast:
     return torch.autocast(x.device.type, enabled=False)
 
 
-def carry(decay: Tensor, writes: Tensor) -> Tensor:
-    """States before each chunk, (B, N, H, K, V), of S ← decay ∘ S + write, from S = 0.
+def carry(decay: Tensor, writes: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """States before each chunk (B, N, H, K, V), and after the last (B, H, K, V), of S ← decay ∘ S + write.
 
-    decay broadcasts to (B, N, H, K, V), the shape of `writes`.
+    decay broadcasts to (B, N, H, K, V), the shape of `writes`; `state` is the one before the first.
     """
-    state = torch.zeros_like(writes[:, 0])
-    states = [state]
-    for n in range(writes.shape[1] - 1):
-        state = torch.addcmul(writes[:, n], decay[:, n], state)
-        states.append(state)
-    return torch.stack(states, dim=1)
+    if portable.exporting():
+        return portable.carry(decay, writes, state)
+    if torch.compiler.is_compiling():  # which does not trace writes into parts of a tensor
+        states = [state]
+        for n in range(writes.shape[1]):
+            states.append(torch.addcmul(writes[:, n], decay[:, n], states[n]))
+        return torch.stack(states[:-1], 1), states[-1]
+    return _Carry.apply(decay, writes, state)
 
 
-def carry_through(transition: Tensor, writes: Tensor) -> Tensor:
-    """States before each chunk, (B, N, H, K, V), of S ← transition @ S + write, from S = 0.
+class _Carry(Function):
+    """See `carry`; every state is written once, where it is read from."""
 
-    transition (B, N, H, K, K), writes (B, N, H, K, V).
-    """
-    state = torch.zeros_like(writes[:, 0])
-    states = [state]
-    for n in range(writes.shape[1] - 1):
-        state = writes[:, n] + transition[:, n] @ state
-        states.append(state)
-    return torch.stack(states, dim=1)
+    @staticmethod
+    def forward(ctx: Any, decay: Tensor, writes: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        states = torch.empty_like(writes)
+        states[:, 0] = state
+        for n, after in enumerate(states.unbind(1)[1:]):
+            torch.addcmul(writes[:, n], decay[:, n], states[:, n], out=after)
+        last = torch.addcmul(writes[:, -1], decay[:, -1], states[:, -1])
+        ctx.save_for_backward(decay, states)
+        return states, last
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_states: Tensor, d_last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        decay, states = ctx.saved_tensors
+        d_writes = torch.empty_like(states)
+        d_writes[:, -1] = d_last
+        for n in range(states.shape[1] - 1, 0, -1):
+            torch.addcmul(d_states[:, n], decay[:, n], d_writes[:, n], out=d_writes[:, n - 1])
+        d_state = torch.addcmul(d_states[:, 0], decay[:, 0], d_writes[:, 0])
+        return (d_writes * states).sum_to_size(decay.shape), d_writes, d_state

@@ -26,6 +26,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from mixers.ops import portable
+from mixers.ops.chunkwise import sum_from
+
 FIRST, SECOND = 0, 1  # halves of a block: the written and the reading one
 
 
@@ -36,6 +39,8 @@ def key_gated(rows: Tensor, keys: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Te
     scores (…, c·R, c), rows decayed from the chunk's start, keys decayed to its end, and the whole
     chunk's decay (…, K).
     """
+    if portable.exporting():
+        return portable.key_gated(rows, keys, g)
     return KeyGated.apply(rows.contiguous(), keys.contiguous(), g.contiguous())
 
 
@@ -44,6 +49,8 @@ def value_gated(scores: Tensor, values: Tensor, g: Tensor) -> tuple[Tensor, Tens
 
     scores (…, c, c), of which the lower triangle is used; values and g (…, c, V), g ≤ 0, c a power of two.
     """
+    if portable.exporting():
+        return portable.value_gated(scores, values, g)
     return ValueGated.apply(scores.contiguous(), values.contiguous(), g.contiguous())
 
 
@@ -80,7 +87,7 @@ class KeyGated(Function):
         d_rows = _descend(d_reading, pairs, writes, totals, SECOND) * _a_row(decay, rows)
         d_keys = _descend(d_writing, [pair.mT for pair in pairs], reads, totals, FIRST)
         g_grad = _a_frame(rows * d_rows, keys).sum(-2) - keys * d_keys
-        g_grad = _sum_from(g_grad) + ((writing * d_writing).sum(-2) + total * d_total).unsqueeze(-2)
+        g_grad = sum_from(g_grad) + ((writing * d_writing).sum(-2) + total * d_total).unsqueeze(-2)
         itself = _diagonal(d_scores).unsqueeze(-1)
         d_rows += (itself * keys.unsqueeze(-2)).reshape(rows.shape)
         d_keys += (itself * _a_frame(rows, keys)).sum(-2)
@@ -112,7 +119,7 @@ class ValueGated(Function):
             _pairs(d_scores, write.shape[-2]).copy_(_overlap(read, write))
         pairs = [_pairs(scores, write.shape[-2]).mT for write in writes]
         d_values = _descend(d_writing, pairs, reads, totals, FIRST)
-        g_grad = _sum_from(d_output * earlier - values * d_values)
+        g_grad = sum_from(d_output * earlier - values * d_values)
         g_grad += (writing * d_writing).sum(-2, keepdim=True)
         return d_scores, d_values + _diagonal(scores) * d_output, g_grad
 
@@ -189,8 +196,3 @@ def _a_row(decay: Tensor, rows: Tensor) -> Tensor:
     """(…, c, K) → (…, c·R, K), every frame's decay for each of its rows."""
     repeats = rows.shape[-2] // decay.shape[-2]
     return decay if repeats == 1 else decay.repeat_interleave(repeats, -2)
-
-
-def _sum_from(x: Tensor) -> Tensor:
-    """Σ_{t ≥ s} x_t along the frames (…, c, K)."""
-    return x.flip(-2).cumsum(-2).flip(-2)

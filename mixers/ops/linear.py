@@ -9,12 +9,17 @@ duality (arXiv 2405.21060). O(T) time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from mixers.ops.backend import Backend, choose
-from mixers.ops.chunkwise import carry, chunk_length, computing_dtype, from_chunks, full_precision, to_chunks
+from mixers.ops.backend import Backend, alike, choose, gated_backward_refused, kernel_gate, padded
+from mixers.ops.checks import check_shapes
+from mixers.ops.chunkwise import by_segments, carry, chunk_length, computing_dtype, plus_product
 from mixers.ops.halving import key_gated
+from mixers.ops.headwise import head_gated
 
 
 def gated_linear_attention(
@@ -24,60 +29,65 @@ def gated_linear_attention(
 
     With a gate a head, q and k may have one head that all heads of v share.
     """
+    check_shapes(v=(v, "BTHV"), q=(q, "BTHK", "BT1K"), k=(k, "BTHK", "BT1K"), g=(g, "BTH", "BTHK"))
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if choose(backend, q) == "fla":
         return _kernel(q, k, v, g, scale)
-    form = _gate_a_channel if g.dim() == 4 else _gate_a_head
-    T, dtype = q.shape[1], computing_dtype(q, k, v, g)
-    c = chunk_length(T)
-    with full_precision(q):
-        gates = g if g.dim() == 4 else g.unsqueeze(-1)
-        chunks = form(*(to_chunks(x, c, dtype) for x in (q * scale, k, v, gates)))
-        return from_chunks(chunks, T).to(v.dtype)
+    return extend(zero_state(q, k, v, g), q, k, v, g, scale)[0]
 
 
-def _gate_a_channel(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
-    """All (B, N, H, c, ·) → (B, N, H, c, V)."""
-    scores, reading, writing, total = key_gated(q, k, g)
-    out = scores @ v
-    if q.shape[1] == 1:
-        return out
-    return out + reading @ carry(total.unsqueeze(-1), writing.mT @ v)
+def zero_state(*tensors: Tensor) -> Tensor:
+    """The state (B, H, K, V) before the first frame of q, k, v, g."""
+    k, v = tensors[1:3]
+    return v.new_zeros(v.shape[0], v.shape[2], k.shape[-1], v.shape[-1], dtype=computing_dtype(*tensors))
 
 
-def _gate_a_head(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
-    """q, k (B, N, H or 1, c, K), v (B, N, H, c, V), g (B, N, H, c, 1) → (B, N, H, c, V)."""
-    decay = head_decay(g.squeeze(-1))
-    out = (q @ k.mT * decay) @ v
-    if q.shape[1] == 1:
-        return out
-    from_start = decay[..., :1] * g[..., :1, :].exp()
-    to_end = decay[..., -1, :].unsqueeze(-1)
-    states = carry(from_start[..., -1:, :], (k * to_end).mT @ v)
-    return out + (q * from_start) @ states
+def extend(
+    state: Tensor, q: Tensor, k: Tensor, v: Tensor, g: Tensor, scale: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Go on from `state` (B, H, K, V) over further frames → their output and the state after them."""
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    form, gates = (gate_a_channel, g) if g.dim() == 4 else (_gate_a_head, g.unsqueeze(-1))
+    out, state = by_segments(partial(form, scale), state, (q, k, v, gates))
+    return out.to(v.dtype), state
 
 
-def head_decay(g: Tensor) -> Tensor:
-    """exp(Σ_{s in (j, i]} g_s) for j ≤ i, else 0: g (…, c) → (…, c, c).
+def gate_a_channel(
+    scale: float, state: Tensor, q: Tensor, k: Tensor, v: Tensor, g: Tensor
+) -> tuple[Tensor, Tensor]:
+    """All (B, N, H, c, ·) → (B, N, H, c, V), and the next state."""
+    scores, reading, writing, total = key_gated(q * scale, k, g)
+    states, state = carry(total.unsqueeze(-1), writing.mT @ v, state)
+    return plus_product(scores @ v, reading, states), state
 
-    Each sum is taken over its own terms by one product with a 0/1 matrix, not as a difference of
-    cumulative sums, which would lose small gates beside large ones.
-    """
-    c = g.shape[-1]
-    frame = torch.arange(c, device=g.device)
-    i, j, s = frame[:, None, None], frame[None, :, None], frame[None, None, :]
-    between = ((j < s) & (s <= i)).to(g.dtype).reshape(c * c, c)
-    future = torch.zeros(c, c, dtype=g.dtype, device=g.device).masked_fill(frame[:, None] < frame, -torch.inf)
-    sums = torch.addmm(future.reshape(-1), g.reshape(-1, c), between.T)
-    return sums.exp().reshape(*g.shape, c)
+
+def _gate_a_head(
+    scale: float, state: Tensor, q: Tensor, k: Tensor, v: Tensor, g: Tensor
+) -> tuple[Tensor, Tensor]:
+    """q, k (B, N, H or 1, c, K), v (B, N, H, c, V), g (B, N, H, c, 1) → (B, N, H, c, V), next state."""
+    scores, reading, writing, total = head_gated(q * scale, k, g)
+    states, state = carry(total, writing.mT @ v, state)
+    return plus_product(scores @ v, reading, states), state
 
 
 def _kernel(q: Tensor, k: Tensor, v: Tensor, g: Tensor, scale: float) -> Tensor:
+    width, dtype, heads = v.shape[-1], v.dtype, v.shape[2]
+    q, k, v = (padded(x) for x in alike(q, k, v))
+    q, k = (x.expand(-1, -1, heads, -1) for x in (q, k))
+    g = kernel_gate(g)
+    if g.dim() == 3:
+        return _head_kernel(q, k, v, g)(q, k, v, g, scale=scale)[0][..., :width].to(dtype)
     from fla.ops.gla import chunk_gla
 
-    q, k = (x.expand(-1, -1, v.shape[2], -1).contiguous() for x in (q, k))
-    gates = g if g.dim() == 4 else g.unsqueeze(-1).expand_as(k)
-    return chunk_gla(q, k, v.contiguous(), gates.float().contiguous(), scale=scale)[0]
+    return chunk_gla(q, k, v, padded(g), scale=scale)[0][..., :width].to(dtype)
+
+
+def _head_kernel(*tensors: Tensor) -> Callable[..., tuple[Tensor, ...]]:
+    """fla's kernel for a gate a head: chunked, but where its gradients are wanted and wrong, fused."""
+    from fla.ops.simple_gla import chunk_simple_gla, fused_chunk_simple_gla
+
+    trains = torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
+    return fused_chunk_simple_gla if trains and gated_backward_refused() else chunk_simple_gla
 
 
 def flops(T: int, heads: int, K: int, V: int, gate_a_channel: bool, key_heads: int | None = None) -> int:
@@ -86,5 +96,5 @@ def flops(T: int, heads: int, K: int, V: int, gate_a_channel: bool, key_heads: i
     N = -(-T // c)
     key_heads = heads if key_heads is None else key_heads
     scores = heads * c * c * K if gate_a_channel else 2 * c * c * (key_heads * K + heads * c)
-    between = 4 * heads * c * K * V if N > 1 else 0
+    between = 4 * heads * c * K * V
     return N * (scores + 2 * heads * c * c * V + between)

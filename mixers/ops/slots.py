@@ -10,13 +10,16 @@ first is gated on its values (the slots), the second on its keys. O(T) time.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from mixers.ops.backend import Backend, choose
-from mixers.ops.chunkwise import carry, chunk_length, computing_dtype, from_chunks, full_precision, to_chunks
+from mixers.ops.backend import Backend, alike, choose, kernel_gate, padded
+from mixers.ops.checks import check_shapes
+from mixers.ops.chunkwise import by_segments, carry, chunk_length, computing_dtype
 from mixers.ops.halving import value_gated
-from mixers.ops.linear import _gate_a_channel
+from mixers.ops.linear import gate_a_channel
 
 
 def gated_slot_attention(
@@ -29,32 +32,60 @@ def gated_slot_attention(
     backend: Backend = "auto",
 ) -> Tensor:
     """q, k (B, T, H, K), v (B, T, H, V), slot weights s and log decay g ≤ 0 (B, T, H, M) → (B, T, H, V)."""
+    check_shapes(q=(q, "BTHK"), k=(k, "BTHK"), v=(v, "BTHV"), s=(s, "BTHM"), g=(g, "BTHM"))
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if choose(backend, q) == "fla":
         return _kernel(q, k, v, s, g, scale)
-    T, dtype = q.shape[1], computing_dtype(q, k, v, s, g)
-    c = chunk_length(T)
-    with full_precision(q):
-        q, k, v_chunks, s, g = (to_chunks(x, c, dtype) for x in (q * scale, k, v, s, g))
-        weights = _match_slots(q, k, s, g).softmax(-1)
-        return from_chunks(_gate_a_channel(weights, s, v_chunks, g), T).to(v.dtype)
+    return extend(zero_state(q, k, v, s, g), q, k, v, s, g, scale)[0]
 
 
-def _match_slots(q: Tensor, k: Tensor, s: Tensor, g: Tensor) -> Tensor:
-    """How well each query matches each slot: all (B, N, H, c, ·) → (B, N, H, c, M)."""
+def zero_state(*tensors: Tensor) -> tuple[Tensor, Tensor]:
+    """The empty slots' keys (B, H, K, M) and values (B, H, M, V) before the first frame of q, k, v, s, g."""
+    k, v, s = tensors[1:4]
+    B, H, dtype = v.shape[0], v.shape[2], computing_dtype(*tensors)
+    keys = v.new_zeros(B, H, k.shape[-1], s.shape[-1], dtype=dtype)
+    return keys, v.new_zeros(B, H, s.shape[-1], v.shape[-1], dtype=dtype)
+
+
+def extend(
+    state: tuple[Tensor, Tensor],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    s: Tensor,
+    g: Tensor,
+    scale: float | None = None,
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Go on from `state` (see `zero_state`) over further frames → their output and the state after them."""
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    out, state = by_segments(partial(_chunks, scale), state, (q, k, v, s, g))
+    return out.to(v.dtype), state
+
+
+def _chunks(
+    scale: float, state: tuple[Tensor, Tensor], q: Tensor, k: Tensor, v: Tensor, s: Tensor, g: Tensor
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """All (B, N, H, c, ·) → (B, N, H, c, V), and the next state."""
+    matches, keys = _match_slots(state[0], q * scale, k, s, g)
+    out, values = gate_a_channel(1.0, state[1], matches.softmax(-1), s, v, g)
+    return out, (keys, values)
+
+
+def _match_slots(state: Tensor, q: Tensor, k: Tensor, s: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    """How well each query matches each slot: all (B, N, H, c, ·) → (B, N, H, c, M), and the next keys."""
     out, writing = value_gated(q @ k.mT, s, g)
-    if q.shape[1] == 1:
-        return out
     from_start = g.cumsum(-2).exp()
-    states = carry(from_start[..., -1:, :], k.mT @ writing)
-    return torch.addcmul(out, from_start, q @ states)
+    states, state = carry(from_start[..., -1:, :], k.mT @ writing, state)
+    return torch.addcmul(out, from_start, q @ states), state
 
 
 def _kernel(q: Tensor, k: Tensor, v: Tensor, s: Tensor, g: Tensor, scale: float) -> Tensor:
     from fla.ops.gsa import chunk_gsa
 
-    q, k, v, s, g = (x.contiguous() for x in (q, k, v, s, g.float()))
-    return chunk_gsa(q, k, v, s, g, scale=scale)[0]
+    width, dtype = v.shape[-1], v.dtype
+    q, k, v, s = alike(q, k, v, s)
+    o = chunk_gsa(padded(q), padded(k), padded(v), s, kernel_gate(g), scale=scale)[0]
+    return o[..., :width].to(dtype)
 
 
 def flops(T: int, heads: int, K: int, V: int, M: int) -> int:
@@ -62,5 +93,5 @@ def flops(T: int, heads: int, K: int, V: int, M: int) -> int:
     c = chunk_length(T)
     N = -(-T // c)
     within = 2 * c * c * K + c * c * M + c * c * M + 2 * c * c * V
-    between = 4 * c * M * (K + V) if N > 1 else 0
+    between = 4 * c * M * (K + V)
     return heads * N * (within + between)

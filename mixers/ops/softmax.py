@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from mixers.ops.checks import check_shapes
+
 
 def softmax_attention(
     q: Tensor,
@@ -22,12 +24,25 @@ def softmax_attention(
     mask: Tensor | None = None,
 ) -> Tensor:
     """q, k (B, T, H, K), v (B, T, H, V), mask (B, T) True on real frames → (B, T, H, V)."""
+    check_shapes(q=(q, "BTHK"), k=(k, "BTHK"), v=(v, "BTHV"))
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     if mask is None:
         out = scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
     else:
         out = scaled_dot_product_attention(q, k, v, attn_mask=visible(mask, causal), scale=scale)
     return out.transpose(1, 2)
+
+
+def extend(
+    state: tuple[Tensor, Tensor], q: Tensor, k: Tensor, v: Tensor, scale: float | None = None
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Go on after the keys and values of the frames so far → causal output of the new ones, and all kept."""
+    keys, values = (torch.cat([old, new], 1) for old, new in zip(state, (k, v), strict=True))
+    new, total = q.shape[1], keys.shape[1]
+    seen = torch.ones(new, total, dtype=torch.bool, device=q.device).tril(total - new)
+    q_, k_, v_ = (x.transpose(1, 2) for x in (q, keys, values))
+    out = scaled_dot_product_attention(q_, k_, v_, attn_mask=None if new == 1 else seen, scale=scale)
+    return out.transpose(1, 2), (keys, values)
 
 
 def unfused_softmax_attention(
@@ -39,6 +54,7 @@ def unfused_softmax_attention(
     mask: Tensor | None = None,
 ) -> Tensor:
     """The same numbers with the T × T scores and weights held in memory."""
+    check_shapes(q=(q, "BTHK"), k=(k, "BTHK"), v=(v, "BTHV"))
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     scores = (q * scale) @ k.transpose(-1, -2)

@@ -5,6 +5,7 @@ import pytest
 import mixers
 from bench.errors import SuiteError
 from bench.model import layout
+from mixers import registry
 
 
 def test_a_hybrid_names_one_mixer_a_layer():
@@ -43,8 +44,16 @@ def test_a_label_shows_every_mixer_once_with_its_count():
     assert mixers.info("softmax").label in label.text
 
 
-def test_the_standard_layouts_are_every_mixer_without_twins_and_the_hybrid():
-    standard = layout.standard()
-    assert standard[-1] == layout.HYBRID
-    twins = {name for name in mixers.available() if mixers.info(name).twin_of}
-    assert set(standard[:-1]) == set(mixers.available()) - twins
+def test_the_standard_layouts_are_the_systems_of_the_study():
+    study = {"softmax", "retnet", "lightnet", "gsa", "fox", "kda", "mamba2", layout.HYBRID}
+    assert set(layout.standard()) == study
+    assert layout.standard()[-1] == layout.HYBRID
+
+
+def test_a_mixer_that_registers_joins_the_standard_layouts_unless_it_is_extra(monkeypatch):
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    for name, extra in (("mean", False), ("rarity", True)):
+        mixers.register(name, label=name, extra=extra)(type(name, (mixers.TokenMixer,), {}))
+    assert "mean" in layout.standard()
+    assert "rarity" not in layout.standard()
+    assert layout.canonical("rarity") == "rarity"

@@ -60,6 +60,22 @@ def test_stock_encoders_share_the_feed_forward_width_instead():
     assert widths == {128}
 
 
+def test_stock_encoders_have_the_published_layers():
+    settings = Encoder(d_model=64, match="stock")
+    parameters = recogniser.count_parameters(model("retnet", settings=settings))
+    assert parameters.mixers == settings.num_layers * (8 * 64**2 + 32)  # 8·d² and a norm of 2·d/4
+
+
+def test_a_width_that_a_published_layer_does_not_come_in_is_refused():
+    with pytest.raises(SuiteError, match="mixer mamba2: "):
+        model("mamba2", settings=Encoder(d_model=48, match="stock"))
+
+
+def test_heads_that_do_not_divide_the_width_are_refused():
+    with pytest.raises(SuiteError, match="d_model=64 is no multiple of num_heads=3"):
+        model("softmax", settings=Encoder(num_heads=3))
+
+
 def test_a_mixer_too_heavy_to_match_is_refused_with_the_numbers():
     with pytest.raises(SuiteError, match="cannot be matched"):
         recogniser.feedforward_width(

@@ -69,6 +69,11 @@ def test_a_new_mixer_changes_no_other_mixers_look():
     assert after["mean"] == style.EXTENSION[1]
 
 
+def test_no_two_of_many_new_mixers_look_alike():
+    looks = style.assign(f"new{i}" for i in range(20)).values()
+    assert len({(look.colour, look.marker) for look in looks}) == len(style.MIXERS) + 20
+
+
 def test_markers_differ_among_known_mixers_and_the_hybrid():
     looks = style.assign([])
     hybrid = style.system_look(("mamba2", "softmax"), "bidirectional", looks)

@@ -3,21 +3,51 @@
 Each check takes `make(direction)`, which returns a fresh mixer of width WIDTH in that direction with
 random parameters. They run over the registry, over a mixer that is added as a file, and over mixers that
 are broken on purpose.
+
+    for check in CHECKS:
+        run(check, "retnet")        # AssertionError: mixer 'retnet': causal sees no later frame: …
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
+import mixers
 from mixers import TokenMixer
 
 WIDTH, HEADS, FRAMES = 32, 4, 37  # 37 frames: three chunks, the last one filled up
 
 Make = Callable[[str], TokenMixer]
 DIRECTIONS = ("causal", "bidirectional")
+
+
+def maker(name: str) -> Make:
+    """`make` of the registered mixer of that name, with the same parameters every time."""
+
+    def make(direction: str) -> TokenMixer:
+        torch.manual_seed(0)
+        return mixers.build(name, WIDTH, HEADS, direction)
+
+    return make
+
+
+def run(check: Callable[[Make], None], name: str) -> None:
+    """One check of the registered mixer of that name; its AssertionError says which mixer and what."""
+    try:
+        check(maker(name))
+    except AssertionError as error:
+        raise AssertionError(f"mixer {name!r}: {said(check)}: {error}") from error
+
+
+def said(check: Callable[[Make], None]) -> str:
+    """check_any_number_of_frames → "any number of frames"."""
+    return check.__name__.removeprefix("check_").replace("_", " ")
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -162,6 +192,119 @@ def check_autocast_stays_close(make: Make) -> None:
         expected = mixer(x)
         error = (y.float() - expected).square().mean().sqrt() / expected.square().mean().sqrt()
         assert error < 0.05
+
+
+def check_autocast_trains(make: Make) -> None:
+    for direction in DIRECTIONS:
+        mixer = make(direction)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            mixer(noise(2, FRAMES, WIDTH)).float().square().sum().backward()
+        for name, parameter in mixer.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.dtype == parameter.dtype, name
+            assert parameter.grad.isfinite().all(), name
+
+
+def check_compiled_equals_eager(make: Make) -> None:
+    """One graph without a break (`fullgraph`), the same numbers forward and backward."""
+    torch.compiler.reset()
+    mixer, mask = make("bidirectional"), masks()["right"]
+    compiled = torch.compile(mixer, backend="aot_eager", fullgraph=True)
+    outcomes = []
+    for module in (mixer, compiled):
+        x = noise(4, FRAMES, WIDTH).requires_grad_()
+        y = module(x, mask)
+        gradients = torch.autograd.grad((y * mask[..., None]).square().sum(), [x, *mixer.parameters()])
+        outcomes.append([y[mask], *gradients])
+    for eager, graph in zip(*outcomes, strict=True):
+        assert close(eager, graph), (eager - graph).abs().max()
+
+
+def check_gates_and_norms_are_exempt_from_weight_decay(make: Make) -> None:
+    """Whatever has one axis sets a gate, a decay or a norm, unless it is the bias of a linear map.
+
+    Weights of linear maps and convolutions are not exempt: they have two axes or more.
+    """
+    for owner in make("causal").modules():
+        for name, parameter in owner.named_parameters(recurse=False):
+            exempt = getattr(parameter, "_no_weight_decay", False)
+            if name == "weight" and parameter.dim() > 1:
+                assert not exempt, f"{type(owner).__name__}.{name} must decay"
+            elif parameter.dim() < 2 and not (name == "bias" and is_linear(owner)):
+                assert exempt, f"{type(owner).__name__}.{name} must be exempt: see mixers.parts.exempt"
+
+
+def is_linear(module: nn.Module) -> bool:
+    weight = getattr(module, "weight", None)
+    return isinstance(weight, Tensor) and weight.dim() > 1
+
+
+def check_flops_are_those_that_torch_counts(make: Make) -> None:
+    """Within 10 %: torch counts matrix products, convolutions and attention, but no elementwise work, as
+    which the smallest products are written."""
+    for direction in DIRECTIONS:
+        mixer = make(direction)
+        for frames in (20, FRAMES, 200):
+            told = mixer.flops(frames)
+            if told is not None:
+                counted = counted_flops(mixer, noise(1, frames, WIDTH))
+                assert abs(told / counted - 1) < 0.1, f"{direction}, {frames} frames: {told} for {counted}"
+
+
+def counted_flops(mixer: TokenMixer, x: Tensor) -> int:
+    """What torch counts in one forward pass, and two products that it leaves out: see `UNCOUNTED`."""
+    counter = FlopCounterMode(display=False, custom_mapping=UNCOUNTED)
+    with counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+        mixer(x)
+    return counter.get_total_flops()
+
+
+def _solve_flops(a: tuple[int, ...], b: tuple[int, ...], *_: object, **__: object) -> int:
+    """Of a triangular system: half a product of the matrix with the right-hand sides."""
+    return math.prod(b) * a[-1]
+
+
+def _added_product_flops(_: object, a: tuple[int, ...], b: tuple[int, ...], **__: object) -> int:
+    return 2 * math.prod(a) * b[-1]
+
+
+UNCOUNTED = {
+    torch.ops.aten.linalg_solve_triangular: _solve_flops,
+    torch.ops.aten.baddbmm_: _added_product_flops,
+}
+
+
+BAD_INPUT = {
+    "x is (B, T, D) with D = 32 and got shape (37, 32)": lambda x, mask: (x[0], mask),
+    "x is (B, T, D) with D = 32 and got shape (2, 37, 31)": lambda x, mask: (x[..., 1:], mask),
+    "x has at least one utterance and one frame, and got shape (2, 0, 32)": lambda x, mask: (x[:, :0], None),
+    "x is a floating-point tensor and got torch.int64": lambda x, mask: (x.long(), mask),
+    "x is a tensor and got list": lambda x, mask: (x.tolist(), mask),
+    "x is torch.float64 and the mixer's parameters torch.float32": lambda x, mask: (x.double(), mask),
+    "mask is a bool tensor, True on real frames, and got torch.float32": lambda x, mask: (x, mask.float()),
+    "mask is a bool tensor, True on real frames, and got list": lambda x, mask: (x, mask.tolist()),
+    "mask is (B, T) = (2, 37) and got shape (2, 36)": lambda x, mask: (x, mask[:, 1:]),
+    "mask is (B, T) = (2, 37) and got shape (2, 37, 1)": lambda x, mask: (x, mask[..., None]),
+}
+
+
+def check_bad_input_is_refused_by_name(make: Make) -> None:
+    mixer = make("bidirectional")
+    x, mask = noise(2, FRAMES, WIDTH), torch.ones(2, FRAMES, dtype=torch.bool)
+    for message, spoil in BAD_INPUT.items():
+        if "parameters" in message and not any(True for _ in mixer.parameters()):
+            continue
+        told = refusal(mixer, *spoil(x, mask))
+        assert told.startswith(message), f"told {told!r}, not {message!r}"
+
+
+def refusal(mixer: TokenMixer, x: object, mask: object) -> str:
+    """The sentence of the ValueError; empty where the input is taken."""
+    try:
+        mixer(x, mask)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 CHECKS = tuple(value for name, value in sorted(globals().items()) if name.startswith("check_"))

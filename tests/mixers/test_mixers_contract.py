@@ -8,7 +8,7 @@ from pathlib import Path
 import mixer_contract_checks as checks
 import pytest
 import torch
-from mixer_contract_checks import CHECKS, HEADS, WIDTH, Make, noise
+from mixer_contract_checks import CHECKS, HEADS, WIDTH, maker, noise, run, said
 from torch import Tensor, nn
 
 import mixers
@@ -38,18 +38,10 @@ class RunningMean(TokenMixer):
 '''
 
 
-def maker(name: str) -> Make:
-    def make(direction: str) -> TokenMixer:
-        torch.manual_seed(0)
-        return mixers.build(name, WIDTH, HEADS, direction)
-
-    return make
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize("check", CHECKS, ids=said)
 @pytest.mark.parametrize("name", mixers.available())
 def test_every_mixer_keeps_the_contract(name, check):
-    check(maker(name))
+    run(check, name)
 
 
 @pytest.mark.parametrize("name", ["softmax", "retnet", "lightnet", "gsa", "fox", "kda", "mamba2"])
@@ -117,21 +109,60 @@ class Overflows(TokenMixer):
         return x.exp()
 
 
-@pytest.mark.parametrize(
-    ("broken", "check"),
-    [
-        (LeaksTheFuture, checks.check_causal_sees_no_later_frame),
-        (LeaksPadding, checks.check_padding_never_reaches_a_real_frame),
-        (LeaksPadding, checks.check_gradient_never_reaches_a_padded_frame),
-        (HasADeadParameter, checks.check_gradient_reaches_every_parameter),
-        (LooksOneWay, checks.check_bidirectional_sees_both_sides),
-        (SeesItsBatch, checks.check_an_utterance_does_not_see_its_batch),
-        (Overflows, checks.check_extreme_inputs_stay_finite),
-    ],
-)
-def test_a_broken_mixer_is_caught(broken, check):
-    with pytest.raises(AssertionError):
-        check(lambda direction: broken(WIDTH, HEADS, direction))
+class DecaysItsGates(HasADeadParameter):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.used(x) * self.unused.sigmoid()
+
+
+class BreaksTheGraph(TokenMixer):
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        torch._dynamo.graph_break()
+        return x * x
+
+
+class CountsWrongly(TokenMixer):
+    def __init__(self, d_model: int, num_heads: int = 4, direction: str = "bidirectional") -> None:
+        super().__init__(d_model, num_heads, direction)
+        self.out = nn.Linear(d_model, d_model)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.out(x)
+
+    def flops(self, T: int) -> int:
+        return self.projection_flops(T) // 2
+
+
+class TakesAnything(TokenMixer):
+    def __call__(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return x
+
+
+BROKEN = {
+    "leaks_the_future": (LeaksTheFuture, checks.check_causal_sees_no_later_frame),
+    "leaks_padding": (LeaksPadding, checks.check_padding_never_reaches_a_real_frame),
+    "leaks_to_padding": (LeaksPadding, checks.check_gradient_never_reaches_a_padded_frame),
+    "has_a_dead_parameter": (HasADeadParameter, checks.check_gradient_reaches_every_parameter),
+    "looks_one_way": (LooksOneWay, checks.check_bidirectional_sees_both_sides),
+    "sees_its_batch": (SeesItsBatch, checks.check_an_utterance_does_not_see_its_batch),
+    "overflows": (Overflows, checks.check_extreme_inputs_stay_finite),
+    "decays_its_gates": (DecaysItsGates, checks.check_gates_and_norms_are_exempt_from_weight_decay),
+    "counts_wrongly": (CountsWrongly, checks.check_flops_are_those_that_torch_counts),
+    "takes_anything": (TakesAnything, checks.check_bad_input_is_refused_by_name),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_mixer_in_the_registry_is_caught_by_name(name, monkeypatch):
+    broken, check = BROKEN[name]
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    mixers.register(name, label="Broken")(broken)
+    with pytest.raises(AssertionError, match=f"mixer '{name}': {said(check)}"):
+        run(check, name)
+
+
+def test_a_mixer_that_breaks_the_graph_does_not_compile_whole():
+    with pytest.raises(torch._dynamo.exc.Unsupported):
+        checks.check_compiled_equals_eager(lambda direction: BreaksTheGraph(WIDTH, HEADS, direction))
 
 
 @pytest.mark.parametrize("width", [0, -4, 30])
