@@ -29,6 +29,7 @@ Which token mixer should a speech emotion recogniser use? Train every mixer alik
   run PRESET           train what has no record yet, profile, and write the report
   train                train one system (a mixer layout on one fold)
   profile              time and weigh every mixer and encoder on this machine
+  profile ops          time the recurrences alone: frame loops, fla, fused softmax, growth
   report               leaderboard and figures from the records in results/
   mixers               list the registered token mixers
   corpora list         corpora this version reads, and where they come from
@@ -113,8 +114,37 @@ def _train_plan(plan: Plan, folders: Folders, workers: int | None) -> bool:
 def _profile(arguments: list[str]) -> int:
     from bench.flags import ProfileFlags, parse
 
+    if arguments and not arguments[0].startswith("-"):
+        return _named_profile(arguments[0], arguments[1:])
     flags = parse(ProfileFlags, "serbench profile", arguments)
     _profile_plan(flags.plan(), flags.results)
+    return 0
+
+
+def _named_profile(name: str, arguments: list[str]) -> int:
+    profiles: dict[str, Callable[[list[str]], int]] = {"ops": _profile_ops}
+    if name not in profiles:
+        known = ", ".join(profiles)
+        raise SuiteError(f"no profile {name!r}; there is {known}, or none named for mixers and encoders")
+    return profiles[name](arguments)
+
+
+def _profile_ops(arguments: list[str]) -> int:
+    from bench.evidence.store import Store
+    from bench.flags import OpsFlags, parse
+    from bench.listing import show
+    from bench.measuring.ops import benchmark
+    from bench.measuring.targets import Effort
+    from bench.report import write_op_figures
+    from bench.report.op_table import table
+
+    flags = parse(OpsFlags, "serbench profile ops", arguments)
+    effort = Effort(flags.relative_interval, flags.time_limit_s)
+    store = Store(flags.results)
+    record = benchmark(flags.shape, effort, store)
+    show(table(record))
+    for path in (store.op_path(record.id), *write_op_figures(flags.results)):
+        print(path)
     return 0
 
 

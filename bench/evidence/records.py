@@ -2,6 +2,7 @@
 
     RunRecord       one trained cell            results/runs/<id>.json
     ProfileRecord   one timed shape             results/profiles/<id>.json
+    OpRecord        one op benchmark            results/ops/<id>.json
     predictions     per-utterance logits        results/predictions/<run id>.parquet
 
 Predictions have the columns `split` ("dev"/"test"), `utterance`, `speaker`, `gender`, `duration_s`,
@@ -11,11 +12,11 @@ This module and its neighbours import no torch.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from bench.config import Cell, Encoder, Features, Settings, System, content_id
+from bench.config import Cell, Encoder, Features, OpName, OpShape, Settings, System, content_id
 
 SCHEMA_VERSION = 1
 Status = Literal["ok", "failed", "oom", "diverged"]
@@ -137,4 +138,73 @@ class ProfileRecord(Settings):
     state_bytes: int | None = None
     flops: int | None = None
     parameters: int | None = None
+    environment: Environment
+
+
+OpRun = Literal["op", "loop", "loop_in_place", "reference", "softmax", "training"]
+Comparison = Literal["loop", "loop_in_place", "reference", "softmax", "training", "growth"]
+
+
+class OpSetting(OpShape):
+    """An op benchmark and the machine it ran on: all that identifies it."""
+
+    device: str  # Environment.device
+
+    @property
+    def id(self) -> str:
+        """Hash of the setting; the record's file name."""
+        return content_id(self)
+
+
+class OpTiming(Settings):
+    """One call, timed in turns with the others of its comparison.
+
+    `run`: the chunkwise torch op ("op"); the same frame by frame ("loop"), or with its state overwritten
+    ("loop_in_place"); fla's naive reference; fused bidirectional softmax attention; the op forward and
+    backward ("training").
+    """
+
+    run: OpRun
+    frames: int
+    samples_ms: tuple[float, ...]
+    median_ms: float = Field(gt=0)
+
+
+class OpComparison(Settings):
+    """The calls of one question: an op beside something else, or (growth) beside itself at other lengths."""
+
+    op: OpName
+    against: Comparison
+    frames: int  # the longest
+    status: Status
+    reason: str = ""
+    timings: tuple[OpTiming, ...] = ()
+    converged: bool = False
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.status == "ok" and len(self.timings) < 2:
+            raise ValueError(f"an ok comparison holds at least two timings, this one {len(self.timings)}")
+        return self
+
+
+class OpMemory(Settings):
+    """Peak memory of one forward pass above its inputs and output; None where the system cannot say."""
+
+    op: OpName
+    frames: int
+    status: Status
+    reason: str = ""
+    peak_bytes: int | None = None
+
+
+class OpRecord(Settings):
+    """One op benchmark: every comparison with its raw samples; ratios are taken by those who read it."""
+
+    kind: Literal["ops"] = "ops"
+    schema_version: Literal[1] = 1
+    id: str
+    setting: OpSetting
+    comparisons: tuple[OpComparison, ...]
+    memory: tuple[OpMemory, ...]
     environment: Environment

@@ -19,9 +19,9 @@ import pandas as pd
 from pydantic import ValidationError
 
 from bench.errors import SuiteError
-from bench.evidence.records import ProfileRecord, RunRecord
+from bench.evidence.records import OpRecord, ProfileRecord, RunRecord
 
-Record = TypeVar("Record", RunRecord, ProfileRecord)
+Record = TypeVar("Record", RunRecord, ProfileRecord, OpRecord)
 
 
 @contextmanager
@@ -63,15 +63,19 @@ class Store:
     def profile_path(self, profile_id: str) -> Path:
         return self.root / "profiles" / f"{profile_id}.json"
 
+    def op_path(self, op_id: str) -> Path:
+        return self.root / "ops" / f"{op_id}.json"
+
     def predictions_path(self, run_id: str) -> Path:
         return self.root / "predictions" / f"{run_id}.parquet"
 
     def checkpoint_path(self, run_id: str) -> Path:
         return self.root / "checkpoints" / f"{run_id}.pt"
 
-    def write(self, record: RunRecord | ProfileRecord) -> Path:
+    def write(self, record: RunRecord | ProfileRecord | OpRecord) -> Path:
         """Write one record atomically and return its path."""
-        path = self.run_path(record.id) if isinstance(record, RunRecord) else self.profile_path(record.id)
+        paths = {"run": self.run_path, "profile": self.profile_path, "ops": self.op_path}
+        path = paths[record.kind](record.id)
         with atomic(path) as temporary:
             temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
         return path
@@ -100,6 +104,10 @@ class Store:
     def profiles(self) -> list[ProfileRecord]:
         """Every profile record, sorted by id; see `runs`."""
         return _read_all(self.root / "profiles", ProfileRecord.model_validate_json)
+
+    def ops(self) -> list[OpRecord]:
+        """Every op benchmark, sorted by id; see `runs`."""
+        return _read_all(self.root / "ops", OpRecord.model_validate_json)
 
 
 def _read_all(folder: Path, parse: Callable[[bytes], Record]) -> list[Record]:

@@ -2,6 +2,7 @@
 
     latency = sample_latency(lambda: model(x), relative_interval=0.03, time_limit_s=2.0)
     latency.median, latency.low, latency.high         # ms
+    ours, theirs = sample_in_turns([ours, theirs])    # for a ratio: drift and other load fall on both
 
 Works on any callable and imports no torch: a callable that starts work on a GPU must wait for it.
 The interval is free of any distribution: between two order statistics of n samples the true median
@@ -59,9 +60,38 @@ def sample_latency(
     (no drift); or at `time_limit_s` seconds, or at MAX_SAMPLES. The limit waits for the six samples that
     an interval needs where one takes less than the limit. `clock` gives seconds.
     """
+    (latency,) = sample_in_turns(
+        [run],
+        relative_interval=relative_interval,
+        time_limit_s=time_limit_s,
+        min_samples=min_samples,
+        clock=clock,
+    )
+    return latency
+
+
+def sample_in_turns(
+    runs: Sequence[Callable[[], object]],
+    *,
+    relative_interval: float = 0.03,
+    time_limit_s: float = 2.0,
+    min_samples: int = 20,
+    max_samples: int = MAX_SAMPLES,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[Latency]:
+    """Latencies of several callables to be compared, sampled in rounds of one call each.
+
+    Every other round goes backwards, so that none always follows the same one. Limits as in
+    `sample_latency`, for a round in the place of a sample; sampling ends when all have settled.
+    """
     with _no_collection():
-        _warm_up(run, clock, WARM_UP_SHARE * time_limit_s, relative_interval)
-        samples_s, converged = _sample(run, clock, relative_interval, time_limit_s, min_samples)
+        for run in runs:
+            _warm_up(run, clock, WARM_UP_SHARE * time_limit_s, relative_interval)
+        rounds, converged = _sample(runs, clock, relative_interval, time_limit_s, min_samples, max_samples)
+    return [_latency(samples_s, converged) for samples_s in zip(*rounds, strict=True)]
+
+
+def _latency(samples_s: Sequence[float], converged: bool) -> Latency:
     samples_ms = tuple(round(1e3 * sample, 6) for sample in samples_s)
     low, high = median_interval(samples_ms) or (None, None)
     return Latency(samples_ms, median(samples_ms), low, high, converged)
@@ -113,26 +143,34 @@ def _warm_up(
 
 
 def _sample(
-    run: Callable[[], object],
+    runs: Sequence[Callable[[], object]],
     clock: Callable[[], float],
     relative_interval: float,
     time_limit_s: float,
     min_samples: int,
-) -> tuple[list[float], bool]:
-    """Samples in seconds, and whether they settled before a limit."""
-    samples: list[float] = []
+    max_samples: int,
+) -> tuple[list[list[float]], bool]:
+    """Rounds of one sample a run in seconds, and whether all settled before a limit."""
+    rounds: list[list[float]] = []
     start, next_look, looks = clock(), min_samples, 0
-    while len(samples) < MAX_SAMPLES:
-        samples.append(_time(run, clock))
-        if len(samples) >= next_look:
-            looks = looks + 1 if settled(samples, relative_interval) else 0
+    while len(rounds) < max_samples:
+        rounds.append(_round(runs, clock, backwards=len(rounds) % 2 == 1))
+        if len(rounds) >= next_look:
+            calm = all(settled(samples, relative_interval) for samples in zip(*rounds, strict=True))
+            looks = looks + 1 if calm else 0
             if looks == LOOKS:
-                return samples, True
-            next_look = math.ceil(GROWTH * len(samples))
-        patience = 1 if len(samples) >= MIN_FOR_INTERVAL else MIN_FOR_INTERVAL
+                return rounds, True
+            next_look = math.ceil(GROWTH * len(rounds))
+        patience = 1 if len(rounds) >= MIN_FOR_INTERVAL else MIN_FOR_INTERVAL
         if clock() - start >= patience * time_limit_s:
             break
-    return samples, False
+    return rounds, False
+
+
+def _round(runs: Sequence[Callable[[], object]], clock: Callable[[], float], backwards: bool) -> list[float]:
+    """One sample of each run, in the order of `runs` however they were called."""
+    step = -1 if backwards else 1
+    return [_time(run, clock) for run in runs[::step]][::step]
 
 
 def _time(run: Callable[[], object], clock: Callable[[], float]) -> float:

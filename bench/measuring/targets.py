@@ -2,8 +2,8 @@
 
     measurement = measure(Job(shape, Effort(relative_interval=0.03, time_limit_s=2.0)))
 
-Runs in a fresh process (`bench.measuring.isolation`); this is the only file of the room that
-imports torch.
+Runs in a fresh process (`bench.measuring.isolation`). Of this room only what is timed imports torch:
+this file, and for the ops alone `op_targets` and `loops`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def build(shape: Shape) -> Target:
 
 def measure(job: Job) -> Measurement:
     """Latency in one pass over the shape, memory in another."""
-    _fix_threads(job.shape.threads)
+    fix_threads(job.shape.threads)
     target = job.build(job.shape)
     latency = sample_latency(
         target.run, relative_interval=job.effort.relative_interval, time_limit_s=job.effort.time_limit_s
@@ -132,7 +132,7 @@ def _told(model: nn.Module, cost: str, *arguments: object) -> int | None:
         return None
 
 
-def _fix_threads(threads: int) -> None:
+def fix_threads(threads: int) -> None:
     """Threads inside an operator as asked, one operator at a time."""
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != 1:  # may be set once only

@@ -20,11 +20,12 @@ def write_report(results: Path) -> list[Path]:
     """Write everything that the records under `results` allow and return the paths written.
 
     Runs give the leaderboard and the recall figure, profiles give latency and memory, both give the Pareto
-    figure. SuiteError where there are neither, or where a record or its predictions are damaged.
+    figure, op benchmarks give a figure each. SuiteError where there are none of these, or where a record or
+    its predictions are damaged.
     """
     store = Store(results)
-    accuracy, profiles = accuracy_table(store), profile_table(store)
-    if accuracy.empty and profiles.empty:
+    accuracy, profiles, ops = accuracy_table(store), profile_table(store), store.ops()
+    if accuracy.empty and profiles.empty and not ops:
         raise SuiteError(
             f"{results}: no records to report on; run `serbench run demo` or name another folder"
         )
@@ -34,7 +35,13 @@ def write_report(results: Path) -> list[Path]:
         written.append(_write(results / "leaderboard.csv", leaderboard.csv(accuracy, profiles)))
     for name, figure in figures.draw(accuracy, profiles):
         written += figures.save(figure, results / "figures" / name)
-    return written
+    return written + write_op_figures(results)
+
+
+def write_op_figures(results: Path) -> list[Path]:
+    """Write the figures of the op benchmarks under `results` and return the paths written."""
+    drawn = figures.draw_ops(Store(results).ops())
+    return [path for name, figure in drawn for path in figures.save(figure, results / "figures" / name)]
 
 
 def _write(path: Path, text: str) -> Path:

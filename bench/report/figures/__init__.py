@@ -3,9 +3,10 @@
     for name, figure in draw(accuracy, profiles):       # "latency", "memory", "pareto", "recall", …
         save(figure, folder / name)                     # .png and .pdf
 
-One latency and one memory figure a machine, one Pareto and one recall figure a comparison. The machine with
-most profiles and the comparison with most cells get the plain names, the others a suffix
-(`latency-nvidia-h200`). Synthetic corpora are drawn only where there is no real one, and say so.
+One latency and one memory figure a machine, one Pareto and one recall figure a comparison, one figure an op
+benchmark (`draw_ops`). The machine with most profiles and the comparison with most cells get the plain names,
+the others a suffix (`latency-nvidia-h200`). Synthetic corpora are drawn only where there is no real one, and
+say so.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.evidence.records import OpRecord
 from bench.evidence.store import atomic
 from bench.report import findings, sections, style
 from bench.report.figures.curves import curves
+from bench.report.figures.ops import ops
 from bench.report.figures.pareto import pareto, pareto_points
 from bench.report.figures.recall import recall
 from bench.report.style import Look
@@ -36,6 +39,16 @@ def draw(accuracy: pd.DataFrame, profiles: pd.DataFrame) -> Iterator[tuple[str, 
     )
     yield from _cost_figures(profiles, looks)
     yield from _accuracy_figures(accuracy, profiles, looks)
+
+
+def draw_ops(records: Sequence[OpRecord]) -> Iterator[tuple[str, Figure]]:
+    """A figure a benchmark of the ops: "ops" for the one with most comparisons, a suffix for the others."""
+    largest_first = sorted(records, key=lambda record: (-len(record.comparisons), record.id))
+    suffixes = _suffixes([record.setting.device for record in largest_first])
+    for suffix, record in zip(suffixes, largest_first, strict=True):
+        figure = ops(record)
+        if figure is not None:
+            yield f"ops{suffix}", figure
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
