@@ -35,6 +35,8 @@ Which token mixer should a speech emotion recogniser use? Train every mixer alik
   corpora list         corpora this version reads, and where they come from
   corpora check NAME…  open every file: counts, folds, bad files, duplicates
   corpora prepare NAME…  read the audio and cache its features now
+  corpora fetch NAME…  download open corpora from their official addresses into the data folder
+  corpora make msp_podcast  write a synthetic MSP-Podcast in the delivered layout, of any size
   predict FILE…        emotion probabilities of recordings from a trained checkpoint
 
 presets:
@@ -186,9 +188,11 @@ def _corpora(arguments: list[str]) -> int:
         "list": _corpora_list,
         "check": _corpora_check,
         "prepare": _corpora_prepare,
+        "fetch": _corpora_fetch,
+        "make": _corpora_make,
     }
     if not arguments or arguments[0] not in verbs:
-        print("usage: serbench corpora list | check NAME… | prepare NAME…")
+        print("usage: serbench corpora list | check NAME… | prepare NAME… | fetch NAME… | make msp_podcast")
         return 0 if arguments in (["-h"], ["--help"]) else 2
     return verbs[arguments[0]](arguments[1:])
 
@@ -207,7 +211,7 @@ def _corpora_check(arguments: list[str]) -> int:
 
     flags = parse(CorporaFlags, "serbench corpora check", arguments)
     folders, bad = flags.places.folders(), False
-    for name in flags.names or corpora.names():
+    for name in flags.names or corpora.installed(folders.data_root):
         manifest = corpora.load(name, folders.data_root, cache=folders.cache)
         inspection = inspect(manifest)
         print("\n".join(report_lines(manifest, inspection)))
@@ -222,10 +226,39 @@ def _corpora_prepare(arguments: list[str]) -> int:
 
     flags = parse(CorporaFlags, "serbench corpora prepare", arguments)
     folders = flags.places.folders()
-    for name in flags.names or corpora.names():
+    for name in flags.names or corpora.installed(folders.data_root):
         manifest = corpora.load(name, folders.data_root, cache=folders.cache)
         store = cache.prepare(manifest, flags.features, folders.cache, skip_bad=folders.skip_bad)
         print(f"{name}: features of {len(store):,} utterances ready, {len(store.skipped)} files left out")
+    return 0
+
+
+def _corpora_fetch(arguments: list[str]) -> int:
+    from bench import corpora
+    from bench.corpora.fetch import fetch
+    from bench.flags import FetchFlags, parse
+
+    flags = parse(FetchFlags, "serbench corpora fetch", arguments)
+    if not flags.names:
+        raise SuiteError(f"corpora fetch: name what to download, of {', '.join(corpora.downloadable())}")
+    sources = {name: corpora.source(name) for name in flags.names}
+    for name, source in sources.items():
+        receipt = fetch(name, source, flags.folder())
+        print(f"{name}: {receipt.sentence}")
+        manifest = corpora.load(name, flags.folder())
+        print(
+            f"{name}: {len(manifest):,} utterances in {manifest.root}; licence: {corpora.find(name).LICENCE}"
+        )
+    return 0
+
+
+def _corpora_make(arguments: list[str]) -> int:
+    from bench.corpora.msp_made import make
+    from bench.flags import MakeFlags, parse
+
+    flags = parse(MakeFlags, "serbench corpora make", arguments)
+    make(flags.out, flags.release, flags.turns, flags.seed, flags.audio)
+    print(f"{flags.name}: {flags.turns:,} synthetic turns like release {flags.release} in {flags.out}")
     return 0
 
 

@@ -6,14 +6,14 @@ flags = parse(RunFlags, "serbench run demo", ["--seeds", "0", "1"], RunFlags(pla
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import tyro
 from pydantic import Field, ValidationError
 
 from bench.config import Direction, Encoder, Features, OpShape, Plan, Profiling, Recipe, Settings
 from bench.errors import SuiteError
-from bench.folders import Folders, cache_folder
+from bench.folders import Folders, cache_folder, data_folder
 
 BARE = tyro.conf.arg(name="")  # this group's flags stand without a prefix
 
@@ -112,11 +112,36 @@ class MixersFlags(Settings):
 
 
 class CorporaFlags(Settings):
-    """Read corpora by name; without a name, all of them."""
+    """Read corpora by name; without a name, those that have a folder in the data folder."""
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     features: Features = Features()
     places: Annotated[Places, BARE] = Places()
+
+
+class FetchFlags(Settings):
+    """Download open corpora; a stopped download goes on where it was."""
+
+    names: tyro.conf.Positional[tuple[str, ...]]
+    data_root: Path | None = None  # folder that will hold them; else SER_DATA_ROOT
+
+    def folder(self) -> Path:
+        """The data folder; SuiteError where none is given."""
+        folder = self.data_root or data_folder()
+        if folder is None:
+            raise SuiteError("corpora fetch: no data folder given; set SER_DATA_ROOT or --data-root")
+        return folder
+
+
+class MakeFlags(Settings):
+    """Write a synthetic corpus in the layout of a licensed one, with the oddities of that."""
+
+    name: tyro.conf.Positional[Literal["msp_podcast"]]
+    release: str = "2.0"  # 1.11, 1.12 or 2.0
+    turns: int = 2_000  # those without labels too
+    seed: int = 0
+    out: Path = Path("msp_podcast")  # a new or an empty folder
+    audio: bool = True  # recordings and transcripts too, not the tables alone
 
 
 class PredictFlags(Settings):

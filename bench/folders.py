@@ -80,7 +80,7 @@ def _rename(temporary: Path, target: Path) -> None:
 
 
 def _flush(folder: Path) -> None:
-    for path in folder.iterdir():
+    for path in (path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb+") as file:
             os.fsync(file.fileno())
 

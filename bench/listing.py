@@ -73,7 +73,8 @@ def corpora_table() -> Table:
     for name in corpora.names():
         corpus = corpora.find(name)
         folds = (f"{protocol} ({len(folds)} folds)" for protocol, folds in corpus.PROTOCOLS.items())
-        table.add_row(name, corpus.TITLE, str(len(corpus.EMOTIONS)), ", ".join(folds), corpus.LICENCE)
+        emotions, protocols = str(len(corpus.EMOTIONS) or "any"), ", ".join(folds) or "any"
+        table.add_row(name, corpus.TITLE, emotions, protocols, corpus.LICENCE)
     return table
 
 

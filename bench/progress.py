@@ -1,16 +1,27 @@
 """One progress bar for all long work: on standard error, gone when done.
 
-for path in track(paths, "reading ravdess"):
+for path in track(paths, "reading ravdess", len(paths)):
     …
+with transfer("archive.zip") as report:
+    report(bytes_so_far, bytes_in_all)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 Item = TypeVar("Item")
 
@@ -25,3 +36,18 @@ def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield from progress.track(items, total=total, description=description)
+
+
+@contextmanager
+def transfer(description: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show bytes as they come: call what this gives with the number so far and in all (None: unknown)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

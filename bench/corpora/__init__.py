@@ -3,10 +3,14 @@
     names()                                              # ("emodb", "ravdess", "synthetic")
     load("ravdess", Path("/data"))                       # /data/ravdess, or /data itself
     load("synthetic", None, {"speakers": 12})            # generated once, in the cache
+    load("table:mine", Path("/data"))                    # /data/mine.csv, and the recordings that it names
 
 A corpus is a module of this package that defines NAME, TITLE, LICENCE, EMOTIONS, PROTOCOLS and
 `load(root, **options) -> Manifest`; nothing else need be edited to add one. A corpus that defines
-GENERATED = True makes its own recordings under `root`, which then lies in the cache.
+
+- GENERATED = True makes its own recordings under `root`, which then lies in the cache;
+- SOURCE (an Archive or LfsRepository of `bench.corpora.fetch`) can be downloaded by anyone;
+- `locate(data_root, which) -> Path` is a family, whose members are named `NAME:which`.
 """
 
 from __future__ import annotations
@@ -19,11 +23,12 @@ from functools import cache as once
 from pathlib import Path
 from types import ModuleType
 
-from bench.corpora.manifest import Fold, Manifest
+from bench.corpora.fetch import Source
+from bench.corpora.manifest import Fold, Manifest, OwnSplits
 from bench.errors import SuiteError
 from bench.folders import cache_folder, data_folder
 
-__all__ = ["Fold", "Manifest", "find", "load", "names"]
+__all__ = ["Fold", "Manifest", "OwnSplits", "downloadable", "find", "installed", "load", "names", "source"]
 
 
 def names() -> tuple[str, ...]:
@@ -31,11 +36,38 @@ def names() -> tuple[str, ...]:
     return tuple(_corpora())
 
 
+def installed(data_root: Path | None) -> tuple[str, ...]:
+    """The names of the generated corpora and of those with a folder of their own in the data folder."""
+    root = data_root or data_folder()
+    return tuple(
+        name
+        for name, corpus in _corpora().items()
+        if getattr(corpus, "GENERATED", False) or (root is not None and _own_folder(name, root))
+    )
+
+
 def find(name: str) -> ModuleType:
     """The module of a corpus (NAME, TITLE, LICENCE, …); SuiteError listing the names for an unknown one."""
-    if name not in _corpora():
+    family, colon, _ = name.partition(":")
+    corpus = _corpora().get(family)
+    if corpus is None or (colon and not hasattr(corpus, "locate")):
         raise SuiteError(f"no corpus {name!r}; there is {', '.join(names())}")
-    return _corpora()[name]
+    return corpus
+
+
+def downloadable() -> tuple[str, ...]:
+    """The names of the corpora that anyone may download."""
+    return tuple(name for name, corpus in _corpora().items() if hasattr(corpus, "SOURCE"))
+
+
+def source(name: str) -> Source:
+    """Where anyone may download a corpus from; SuiteError with its licence for one that has no such place."""
+    corpus = find(name)
+    if not hasattr(corpus, "SOURCE"):
+        free = ", ".join(downloadable())
+        raise SuiteError(f"{name} has no open download ({corpus.LICENCE}); those that have one: {free}")
+    found: Source = corpus.SOURCE
+    return found
 
 
 def load(
@@ -46,7 +78,8 @@ def load(
 ) -> Manifest:
     """The manifest of corpus `name`.
 
-    Its folder is `data_root/<name>` in any case of letters, or `data_root` itself; without
+    Its folder is `data_root/<name>` in any case of letters, or `data_root` itself (a family's member is
+    where the family says); without
     `data_root`, `$SER_DATA_ROOT` is taken. A generated corpus lies under `cache` instead (default:
     `bench.folders.cache_folder()`). `options` go to the corpus. SuiteError where the corpus, an
     option or the folder is unknown.
@@ -55,6 +88,8 @@ def load(
     _check_options(corpus, options or {})
     if getattr(corpus, "GENERATED", False):
         root = (cache or cache_folder()) / "corpora" / name
+    elif hasattr(corpus, "locate"):
+        root = corpus.locate(_data_root(name, data_root), name.partition(":")[2])
     else:
         root = _folder(name, data_root)
     manifest: Manifest = corpus.load(root, **(options or {}))
@@ -77,6 +112,16 @@ def _check_options(corpus: ModuleType, options: Mapping[str, int]) -> None:
 
 
 def _folder(name: str, data_root: Path | None) -> Path:
+    root = _data_root(name, data_root)
+    return _own_folder(name, root) or root
+
+
+def _own_folder(name: str, root: Path) -> Path | None:
+    inside = sorted(path for path in root.glob("*") if path.is_dir() and path.name.lower() == name)
+    return inside[0] if inside else None
+
+
+def _data_root(name: str, data_root: Path | None) -> Path:
     root = data_root or data_folder()
     if root is None:
         raise SuiteError(
@@ -84,5 +129,4 @@ def _folder(name: str, data_root: Path | None) -> Path:
         )
     if not root.is_dir():
         raise SuiteError(f"{name}: the data folder {root} does not exist; set SER_DATA_ROOT or --data-root")
-    inside = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name.lower() == name]
-    return inside[0] if inside else root
+    return root

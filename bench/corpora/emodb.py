@@ -17,11 +17,16 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench.corpora import scan
+from bench.corpora.fetch import Archive
 from bench.corpora.manifest import Fold, Manifest
 
 NAME = "emodb"
 TITLE = "EMO-DB"
 LICENCE = "free for research, http://emodb.bilderbar.info"
+SOURCE = Archive(  # version 1.3.0 by the corpus's first author; the older address gives no checksum
+    url="https://zenodo.org/records/7447302/files/emodb.zip?download=1",
+    checksum="md5:9d21362dbc5676ef3ab4745d83ced0db",
+)
 EMOTIONS = ("anger", "boredom", "disgust", "fear", "happiness", "sadness", "neutral")
 
 LETTERS = dict(zip("WLEAFTN", EMOTIONS, strict=True))  # Wut, Langeweile, Ekel, Angst, Freude, Trauer

@@ -3,9 +3,11 @@
     manifest = corpora.load("ravdess", root)
     manifest.table[["utterance", "speaker", "emotion"]]
     split = manifest.assign("luna", fold=0)        # Series: utterance → "train" | "dev" | "test"
+    manifest.test_splits("luna", fold=0)           # ("test",)
 
 A corpus reads names and label files; it never opens audio. Durations are therefore NaN until
-`bench.features` has read the files.
+`bench.features` has read the files. A protocol's folds are either speakers held out (`Fold`) or the
+splits that the corpus comes with (`OwnSplits`), which may have several test splits.
 """
 
 from __future__ import annotations
@@ -40,13 +42,51 @@ class Fold:
     dev: tuple[str, ...]
     test: tuple[str, ...]
 
+    @property
+    def test_splits(self) -> tuple[str, ...]:
+        """The names of the splits that are scored and never chosen on."""
+        return ("test",)
+
+    def assign(self, table: pd.DataFrame) -> pd.Series[str]:
+        """Split of every row of a manifest's table, by row."""
+        held = dict.fromkeys(self.dev, "dev") | dict.fromkeys(self.test, "test")
+        return table["speaker"].map(held).fillna("train")
+
+
+@dataclass(frozen=True)
+class OwnSplits:
+    """The splits that a corpus comes with; `roles` names each: "train", "dev", or a test split.
+
+    `roles` maps values of the table's column `split`; utterances of other splits have no part. With
+    `disjoint`, training utterances of speakers who are also in a held-out split have none either.
+    """
+
+    roles: Mapping[str, str]
+    disjoint: bool = False
+
+    @property
+    def test_splits(self) -> tuple[str, ...]:
+        """The names of the splits that are scored and never chosen on; there may be none."""
+        return tuple(name for name in self.roles.values() if name not in ("train", "dev"))
+
+    def assign(self, table: pd.DataFrame) -> pd.Series[str]:
+        """Split of the rows of a manifest's table that have a part, by row."""
+        split = table["split"].map(dict(self.roles)).dropna()
+        if not self.disjoint:
+            return split
+        speakers = table["speaker"].loc[split.index]
+        held = speakers[split != "train"].unique()
+        return split[(split != "train") | ~speakers.isin(held)]
+
 
 @dataclass(frozen=True)
 class Manifest:
     """One corpus: a row an utterance, sorted by utterance.
 
     `protocols` maps a protocol's name ("luna", "loso") to its folds. `problems` are the files that
-    were left out of `table` because their name or label cannot be read.
+    were left out of `table` because their name or label cannot be read. `notes` are what else the corpus
+    counted, as (heading, text): releases, utterances left out by rule. `warnings` are what to know
+    before a score is believed, one sentence each.
     """
 
     corpus: str
@@ -54,9 +94,11 @@ class Manifest:
     root: Path
     emotions: tuple[str, ...]  # class order: the order of the logits
     table: pd.DataFrame
-    protocols: Mapping[str, tuple[Fold, ...]]
+    protocols: Mapping[str, tuple[Fold | OwnSplits, ...]]
     synthetic: bool = False
     problems: tuple[Problem, ...] = field(default=())
+    notes: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject a table that breaks the contract: columns, unique utterances, known emotions."""
@@ -72,24 +114,36 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.table)
 
-    def folds(self, protocol: str) -> tuple[Fold, ...]:
-        """The folds of a protocol; SuiteError where the corpus has no such protocol."""
-        if protocol not in self.protocols:
+    def protocol(self, name: str) -> str:
+        """The full name of a protocol: a corpus of several releases calls "official" `official-2.0`.
+
+        SuiteError where the corpus has no such protocol.
+        """
+        full = [known for known in self.protocols if known == name or known.startswith(f"{name}-")]
+        if not full:
             raise SuiteError(
-                f"{self.corpus}: no protocol {protocol!r}; there is {', '.join(sorted(self.protocols))}"
+                f"{self.corpus}: no protocol {name!r}; there is {', '.join(sorted(self.protocols))}"
             )
-        return self.protocols[protocol]
+        return name if name in full else full[0]
+
+    def folds(self, protocol: str) -> tuple[Fold | OwnSplits, ...]:
+        """The folds of a protocol; SuiteError where the corpus has no such protocol."""
+        return self.protocols[self.protocol(protocol)]
 
     def assign(self, protocol: str, fold: int) -> pd.Series[str]:
-        """Split of every utterance ("train", "dev" or "test"), indexed by utterance."""
+        """Split of every utterance that has one ("train", "dev", …), indexed by utterance."""
+        split = self._fold(protocol, fold).assign(self.table)
+        split.index = pd.Index(self.table["utterance"].loc[split.index])
+        return split
+
+    def test_splits(self, protocol: str, fold: int) -> tuple[str, ...]:
+        """The names of a fold's test splits: "test", or those of the corpus."""
+        return self._fold(protocol, fold).test_splits
+
+    def _fold(self, protocol: str, fold: int) -> Fold | OwnSplits:
         folds = self.folds(protocol)
         if not 0 <= fold < len(folds):
             raise SuiteError(
                 f"{self.corpus}: protocol {protocol!r} has folds 0 to {len(folds) - 1}, not {fold}"
             )
-        held = {speaker: "dev" for speaker in folds[fold].dev} | {
-            speaker: "test" for speaker in folds[fold].test
-        }
-        split = self.table["speaker"].map(held).fillna("train")
-        split.index = pd.Index(self.table["utterance"])
-        return split
+        return folds[fold]

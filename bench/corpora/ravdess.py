@@ -20,11 +20,16 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench.corpora import scan
+from bench.corpora.fetch import Archive
 from bench.corpora.manifest import Fold, Manifest
 
 NAME = "ravdess"
 TITLE = "RAVDESS"
 LICENCE = "CC BY-NC-SA 4.0, https://zenodo.org/records/1188976"
+SOURCE = Archive(
+    url="https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip?download=1",
+    checksum="md5:bc696df654c87fed845eb13823edef8a",
+)
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 
 ACTORS = tuple(f"{number:02d}" for number in range(1, 25))

@@ -8,7 +8,7 @@ Nothing is skipped in silence: a name that cannot be read becomes a Problem.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
@@ -32,7 +32,7 @@ Row = Mapping[str, object]
 
 
 def recordings(root: Path, corpus: str) -> list[PurePosixPath]:
-    """Every audio file under `root`, relative to it, sorted by name; hidden files are not recordings.
+    """Every audio file under `root`, relative to it, sorted by name; hidden files and folders hold none.
 
     SuiteError where `root` is no folder, or where two files carry one name (the name is the utterance).
     """
@@ -40,7 +40,11 @@ def recordings(root: Path, corpus: str) -> list[PurePosixPath]:
         raise SuiteError(f"{corpus}: {root} is not a folder; give the folder that holds the corpus")
     found = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     paths = sorted(
-        (PurePosixPath(path.as_posix()) for path in found if not path.name.startswith(".")),
+        (
+            PurePosixPath(path.as_posix())
+            for path in found
+            if not any(part.startswith(".") for part in path.parts)
+        ),
         key=lambda path: (path.stem, path.as_posix()),
     )
     for one, other in pairwise(paths):
@@ -65,9 +69,14 @@ def read_names(
             problems.append(Problem(Path(path), str(error)))
         else:
             if row is not None:
-                rows.append(UNKNOWN | {"utterance": path.stem, "path": path.as_posix()} | dict(row))
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return table.sort_values("utterance", ignore_index=True), tuple(problems)
+                rows.append({"utterance": path.stem, "path": path.as_posix()} | dict(row))
+    return tabulate(rows), tuple(problems)
+
+
+def tabulate(rows: Iterable[Row]) -> pd.DataFrame:
+    """A manifest's table of `rows`, sorted by utterance; what a row does not say is unknown."""
+    table = pd.DataFrame([{**UNKNOWN, **row} for row in rows], columns=list(COLUMNS)).astype(COLUMNS)
+    return table.sort_values("utterance", ignore_index=True)
 
 
 def require(table: pd.DataFrame, paths: Sequence[PurePosixPath], root: Path, corpus: str, names: str) -> None:

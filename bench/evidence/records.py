@@ -5,8 +5,9 @@
     OpRecord        one op benchmark            results/ops/<id>.json
     predictions     per-utterance logits        results/predictions/<run id>.parquet
 
-Predictions have the columns `split` ("dev"/"test"), `utterance`, `speaker`, `gender`, `duration_s`,
-`label` and one `logit_<emotion>` float column a class. Reading and writing: `bench.evidence.store`.
+Predictions have the columns `split` ("dev", and "test" or "test1", "test2", …), `utterance`, `speaker`,
+`gender`, `duration_s`, `label` and one `logit_<emotion>` float column a class. Reading and writing:
+`bench.evidence.store`.
 This module and its neighbours import no torch.
 """
 

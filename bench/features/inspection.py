@@ -71,6 +71,8 @@ def report_lines(manifest: Manifest, inspection: Inspection) -> list[str]:
     """The lines of `serbench corpora check`: what there is, the folds, and everything that is wrong."""
     return [
         *_summary(manifest, inspection),
+        *(f"  {heading:<10} {text}" for heading, text in manifest.notes),
+        *(f"  warning    {text}" for text in manifest.warnings),
         *(line for name in manifest.protocols for line in _protocol_lines(manifest, name)),
         *_problem_lines(manifest, inspection),
         *_duplicate_lines(manifest, inspection),
@@ -118,18 +120,33 @@ def _tally(counts: dict[int, int], unit: str = "") -> str:
 
 def _protocol_lines(manifest: Manifest, protocol: str) -> Iterator[str]:
     folds = manifest.folds(protocol)
+    held_out = [fold for fold in folds if isinstance(fold, Fold)]
+    verdict = _verdict(manifest, held_out) if held_out else _shared(manifest, protocol)
+    yield f"  protocol   {protocol}: {_plural(len(folds), 'fold')}, {verdict}"
+    for number in range(len(folds)):
+        sizes = manifest.assign(protocol, number).value_counts()
+        splits = ("train", "dev", *manifest.test_splits(protocol, number))
+        yield f"    fold {number}   {', '.join(f'{split} {sizes.get(split, 0):,}' for split in splits)}"
+
+
+def _verdict(manifest: Manifest, folds: list[Fold]) -> str:
+    """Whether folds of speakers keep them apart and test each once."""
     shared = [fault for number, fold in enumerate(folds) for fault in _fold_faults(fold, number)]
     tested = Counter(speaker for fold in folds for speaker in fold.test)
     present = set(manifest.table["speaker"])
     shared += [
         f"speaker {speaker} is tested {tested[speaker]} times" for speaker in present if tested[speaker] != 1
     ]
-    verdict = "; ".join(sorted(shared)) or "no speaker in two splits, every speaker tested once"
-    yield f"  protocol   {protocol}: {len(folds)} folds, {verdict}"
-    for number in range(len(folds)):
-        sizes = manifest.assign(protocol, number).value_counts()
-        parts = ", ".join(f"{split} {sizes.get(split, 0):,}" for split in ("train", "dev", "test"))
-        yield f"    fold {number}   {parts}"
+    return "; ".join(sorted(shared)) or "no speaker in two splits, every speaker tested once"
+
+
+def _shared(manifest: Manifest, protocol: str) -> str:
+    """How many of those whom a corpus's own splits train on they also hold out."""
+    split = manifest.assign(protocol, 0)
+    speaker = manifest.table.set_index("utterance")["speaker"].loc[split.index]
+    trained = set(speaker[split == "train"])
+    shared = trained & set(speaker[split != "train"])
+    return f"{len(shared):,} of {_plural(len(trained), 'training speaker')} in a held-out split too"
 
 
 def _fold_faults(fold: Fold, number: int) -> Iterator[str]:

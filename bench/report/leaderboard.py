@@ -71,6 +71,8 @@ def _circumstances(rows: pd.DataFrame) -> str:
     scored = (
         f"{scope(rows)}; {count} emotions, so chance is {units.percent(1 / count)} % UAR." if count else ""
     )
+    if first["split"] == "dev":
+        scored += " The epoch was chosen on these, so the scores flatter."
     return (
         f"{scored} {first['setting'][:1].upper()}{first['setting'][1:]}. Preset: {first['presets']}.".strip()
     )

@@ -1,6 +1,6 @@
-"""One system's test predictions, pooled over folds: what is scored, and whether it may be compared.
+"""One system's predictions of a split, pooled over folds: what is scored, and whether it may be compared.
 
-    scored = score(store, runs, folds={0, 1, 2, 3, 4})
+    scored = score(store, runs, folds={0, 1, 2, 3, 4}, split="test")
     estimates(scored, emotions)["uar"].interval()
     obstacle(scored, folds, common_utterances([...]))      # "" or why it has no place in the order
 
@@ -38,12 +38,12 @@ class Scored:
     seeds: tuple[int, ...]
 
 
-def score(store: Store, runs: Sequence[RunRecord], folds: set[int]) -> Scored | None:
-    """Count a system's test predictions; None where no cell is done."""
+def score(store: Store, runs: Sequence[RunRecord], folds: set[int], split: str) -> Scored | None:
+    """Count a system's predictions of one split; None where no cell is done."""
     used = _seeds_to_score([run for run in runs if run.status == "ok"], folds)
     if not used:
         return None
-    tables = {run.id: _test_predictions(store, run) for some in used.values() for run in some}
+    tables = {run.id: _predictions(store, run, split) for some in used.values() for run in some}
     speakers = tuple(sorted({name for table in tables.values() for name in table["speaker"]}))
     counts = [sum(_count(store, run, tables[run.id], speakers) for run in some) for some in used.values()]
     return Scored(
@@ -67,16 +67,16 @@ def _seeds_to_score(runs: Sequence[RunRecord], folds: set[int]) -> dict[int, lis
     return {fullest: by_seed[fullest]}
 
 
-def _test_predictions(store: Store, run: RunRecord) -> pd.DataFrame:
+def _predictions(store: Store, run: RunRecord, split: str) -> pd.DataFrame:
     table = store.predictions(run.id)
     path = store.predictions_path(run.id)
     missing = [name for name in ("split", "utterance", "speaker") if name not in table]
     if missing:
         raise SuiteError(f"{path}: lacks the column {missing[0]!r}; delete the run's record to redo it")
-    test = table[table["split"] == "test"]
-    if test.empty:
-        raise SuiteError(f"{path}: holds no test predictions; delete the run's record to redo it")
-    return test
+    scored = table[table["split"] == split]
+    if scored.empty:
+        raise SuiteError(f"{path}: holds no {split} predictions; delete the run's record to redo it")
+    return scored
 
 
 def _count(

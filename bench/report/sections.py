@@ -19,16 +19,23 @@ MEMORY_SECONDS = 60.0
 
 
 def title(rows: pd.DataFrame) -> str:
-    """What a comparison is called: corpus, protocol, options, recipe."""
+    """What a comparison is called: corpus, protocol, a split other than "test", options, recipe."""
     first = rows.iloc[0]
     options = f" ({first['options']})" if first["options"] else ""
-    return f"{first['corpus_title']}{options}, protocol {first['protocol']}, recipe {first['recipe']}"
+    return f"{first['corpus_title']}{options}, {_tested(first)}, recipe {first['recipe']}"
+
+
+def _tested(first: pd.Series) -> str:
+    """The protocol, and the split where it is not simply the test split: "protocol official-2.0, Test1"."""
+    split = "" if first["split"] == "test" else f", {first['split'].capitalize()}"
+    return f"protocol {first['protocol']}{split}"
 
 
 def scope(rows: pd.DataFrame) -> str:
-    """What the comparable systems were tested on: "1,440 utterances, 24 speakers, 5 folds × 1 seed"."""
+    """What the comparable systems were scored on: "1,440 test utterances, 24 speakers, 5 folds × 1 seed"."""
     widest = rows.sort_values(["comparable", "utterances"], ascending=False, kind="stable").iloc[0]
-    things = {"utterances": "test utterance", "speakers": "speaker"}
+    kind = "development" if widest["split"] == "dev" else "test"
+    things = {"utterances": f"{kind} utterance", "speakers": "speaker"}
     tested = ", ".join(units.counted(widest[column], thing) for column, thing in things.items())
     folds, seeds = widest["folds_expected"], widest["seeds_expected"]
     return f"{tested}, {units.counted(folds, 'fold')} × {units.counted(seeds, 'seed')}"
@@ -44,7 +51,7 @@ def subject(rows: pd.DataFrame) -> str:
     """The corpus and what was tested, for a figure; a synthetic corpus is called one."""
     first = rows.iloc[0]
     warning = "synthetic corpus: smoke test · " if first["synthetic"] else ""
-    return f"{warning}{first['corpus_title']}, protocol {first['protocol']}: {scope(rows)}"
+    return f"{warning}{first['corpus_title']}, {_tested(first)}: {scope(rows)}"
 
 
 def hardware_of(rows: pd.DataFrame, profiles: pd.DataFrame) -> list[str]:

@@ -1,11 +1,13 @@
 """Tidy tables made from the records: the one source of every leaderboard row and every figure.
 
-    accuracy_table(store)     one row a (comparison, layout, direction): pooled out-of-fold test scores
+    accuracy_table(store)     one row a (comparison, layout, direction): scores pooled over the folds
     profile_table(store)      one row a profile
 
-A *comparison* is what may be compared: one corpus, protocol, corpus options, features, encoder and recipe;
-its id is the hash of these. The folds and seeds expected of each system are those that any system of the
-comparison has. A cell that failed is counted and its reason kept. What is scored: `bench.report.scoring`.
+A *comparison* is what may be compared: one corpus, protocol, corpus options, features, encoder and recipe,
+scored on one split; its id is the hash of these and the split's name. Where a protocol has several test
+splits, each is a comparison, and so is dev. The folds and seeds expected of each system are those that any
+system of the comparison has. A cell that failed is counted and its reason kept. What is scored:
+`bench.report.scoring`.
 """
 
 from __future__ import annotations
@@ -53,21 +55,32 @@ def accuracy_table(store: Store) -> pd.DataFrame:
     """One row a system, by comparison (real corpora first) and then best UAR first; scores are fractions.
 
     The comparison: `comparison` (id), corpus, corpus_title, protocol, options, recipe and network (hashes),
-    setting, presets, synthetic, emotions, folds_expected, seeds_expected. The system: layout, direction,
-    name, mixers, parameters, train_s (mean of a cell), cells_ok, failures (one text a failed cell),
-    comparable, note (why not). Its scores: folds, seeds, utterances, speakers, support (utterances by
+    setting, presets, synthetic, emotions, folds_expected, seeds_expected, split. The system: layout,
+    direction, name, mixers, parameters, train_s (mean of a cell), cells_ok, failures (one text a failed
+    cell), comparable, note (why not). Its scores: folds, seeds, utterances, speakers, support (utterances by
     emotion); uar, macro_f1, wa and recall_<emotion>, each with _low and _high (95 %); delta, delta_low,
     delta_high (UAR less softmax's in the same direction, paired). Empty where there are no runs.
     """
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for run in store.runs():
         groups[content_id(_comparison(run))].append(run)
-    rows = [row for name in groups for row in _comparison_rows(store, name, groups[name])]
+    rows = [
+        row
+        for name in groups
+        for split in _splits(groups[name])
+        for row in _comparison_rows(store, name, groups[name], split)
+    ]
     if not rows:
         return pd.DataFrame()
     order = ["synthetic", "corpus", "protocol", "comparison", "comparable", "uar", "layout", "direction"]
     upward = [True, True, True, True, False, False, True, True]
     return pd.DataFrame(rows).sort_values(order, ascending=upward, ignore_index=True)
+
+
+def _splits(runs: Sequence[RunRecord]) -> list[str]:
+    """The splits to report: "test"; where the protocol names its test splits or has none, dev and these."""
+    scored = sorted({split for run in runs for split in run.metrics})
+    return ["test"] if "test" in scored or not scored else scored
 
 
 def _comparison(run: RunRecord) -> Comparison:
@@ -82,16 +95,16 @@ def _comparison(run: RunRecord) -> Comparison:
     )
 
 
-def _comparison_rows(store: Store, name: str, runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
+def _comparison_rows(store: Store, name: str, runs: Sequence[RunRecord], split: str) -> list[dict[str, Any]]:
     folds = {run.config.task.fold for run in runs}
     systems: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
     for run in runs:
         systems[run.config.system.layout, run.config.system.direction].append(run)
-    scored = {key: score(store, systems[key], folds) for key in sorted(systems)}
+    scored = {key: score(store, systems[key], folds, split) for key in sorted(systems)}
     found = {key: estimates(some, runs[0].emotions) for key, some in scored.items() if some}
     common = common_utterances(scored.values(), folds)
     notes = {key: obstacle(some, folds, common) for key, some in scored.items()}
-    shared = _comparison_columns(name, runs)
+    shared = _comparison_columns(name if split == "test" else f"{name}-{split}", runs) | {"split": split}
     return [
         shared
         | _system_columns(systems[key])

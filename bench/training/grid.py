@@ -8,6 +8,7 @@ fails leaves a record with the reason for each of its cells, and the next run tr
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -77,7 +78,8 @@ def _tasks(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Task]:
                     f"{name} has folds 0 to {len(folds) - 1}, not {fold}; choose others with --folds"
                 )
             options = plan.synthetic if corpus == "synthetic" else {}
-            tasks.append(Task(corpus=corpus, protocol=protocol, fold=fold, corpus_options=options))
+            full = manifest_of(corpus).protocol(protocol)
+            tasks.append(Task(corpus=corpus, protocol=full, fold=fold, corpus_options=options))
     return tasks
 
 
@@ -106,6 +108,8 @@ def run(plan: Plan, folders: Folders, workers: int, threads: int = 1) -> Summary
     planned = cells(plan, manifest_of)
     todo = jobs(plan, planned, store)
     for corpus in dict.fromkeys(job.cells[0].task.corpus for job in todo):
+        for warning in manifest_of(corpus).warnings:
+            print(f"serbench: {corpus}: {warning}", file=sys.stderr)
         feature_cache.prepare(manifest_of(corpus), plan.features, folders.cache, skip_bad=folders.skip_bad)
     summary = Summary(already_done=len(planned) - sum(len(job.cells) for job in todo))
     with Workers(workers, folders, threads) as pool:

@@ -1,8 +1,8 @@
-"""One cohort from recordings to records: read, train, choose on dev, score on test, write.
+"""One cohort from recordings to records: read, train, choose on dev, score on the test splits, write.
 
     run_cohort(Job("open", cells), folders, on_epoch=print)
 
-The test split is built only after every student's epoch has been chosen. A cell's record is written
+A test split is built only after every student's epoch has been chosen. A cell's record is written
 last, so a cell that has one has its predictions and checkpoint too.
 """
 
@@ -59,6 +59,7 @@ class Data:
     manifest: Manifest
     store: FeatureStore
     assignment: pd.Series[str]
+    tests: tuple[str, ...]  # names of the test splits
 
     def split(self, name: str) -> Split:
         """The utterances of one split; SuiteError where there are none."""
@@ -83,7 +84,7 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
     normaliser = Normaliser.fit(data.store, list(train.table["utterance"]))
     training = folders.results / "checkpoints" / job.folder
     cohort = fit(job.cells, train, dev, normaliser, training, on_epoch)
-    splits = {"train": train, "dev": dev, "test": data.split("test")}
+    splits = {"train": train, "dev": dev} | {name: data.split(name) for name in data.tests}
     common = {
         "utterances": {name: len(split) for name, split in splits.items()},
         "skipped_files": tuple(str(problem.path) for problem in data.store.skipped),
@@ -101,10 +102,11 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
 def _keep(
     record: RunRecord, cohort: Cohort, normaliser: Normaliser, splits: dict[str, Split], store: Store
 ) -> RunRecord:
-    """Score a student on dev and test, and write its checkpoint, its predictions and, last, its record."""
+    """Score a student on dev and tests, and write its checkpoint, its predictions and, last, its record."""
     if record.status == "ok":
         cell = record.config
-        predictions = scoring.predict(cohort, cell, {name: splits[name] for name in ("dev", "test")})
+        held_out = {name: split for name, split in splits.items() if name != "train"}
+        predictions = scoring.predict(cohort, cell, held_out)
         best = cohort.student(cell).best
         record = record.model_copy(update={"metrics": scoring.score(predictions, record.emotions)})
         checkpoint.save(store.checkpoint_path(cell.id), cell, best, normaliser, record.emotions)
@@ -117,7 +119,8 @@ def _read(cell: Cell, folders: Folders) -> Data:
     task = cell.task
     manifest = corpora.load(task.corpus, folders.data_root, task.corpus_options, folders.cache)
     store = feature_cache.prepare(manifest, cell.features, folders.cache, skip_bad=folders.skip_bad)
-    return Data(manifest, store, manifest.assign(task.protocol, task.fold))
+    assignment = manifest.assign(task.protocol, task.fold)
+    return Data(manifest, store, assignment, manifest.test_splits(task.protocol, task.fold))
 
 
 def blank_record(

@@ -1,4 +1,4 @@
-"""From trained students to the evidence: logits of every dev and test utterance, and their scores.
+"""From trained students to the evidence: logits of every held-out utterance, and their scores.
 
 predictions = predict(cohort, cell, {"dev": dev, "test": test})
 scores = score(predictions, emotions)          # {"dev": {"uar": …}, "test": {…}}

@@ -31,7 +31,9 @@ def no_data_root(monkeypatch):
 
 
 def test_an_unknown_corpus_is_answered_with_the_known_ones():
-    with pytest.raises(SuiteError, match=r"no corpus 'ravdes'; there is emodb, ravdess, synthetic"):
+    with pytest.raises(
+        SuiteError, match=r"no corpus 'ravdes'; there is crema_d, .*ravdess, synthetic, table"
+    ):
         corpora.load("ravdes", None)
 
 
@@ -49,6 +51,17 @@ def test_a_data_folder_that_does_not_exist_is_named(tmp_path):
 def test_the_corpus_is_found_under_the_data_folder_or_is_it(make_corpus, tmp_path, folder):
     make_corpus(folder, ["Actor_03/03-01-05-01-01-01-03.wav"], 0.01)
     assert len(corpora.load("ravdess", tmp_path)) == 1
+
+
+def test_without_names_the_corpora_with_a_folder_are_meant(make_corpus, tmp_path, no_data_root):
+    make_corpus("EMODB", ["wav/03a01Wa.wav"], 0.01)
+    assert set(corpora.installed(tmp_path)) - set(corpora.installed(None)) == {"emodb"}
+    assert "synthetic" in corpora.installed(None)
+
+
+def test_what_lies_in_hidden_folders_is_not_read(make_corpus, tmp_path):
+    make_corpus("emodb", ["wav/03a01Wa.wav", ".unfinished/wav/03a01Wa.wav"], 0.01)
+    assert len(corpora.load("emodb", tmp_path)) == 1
 
 
 def test_the_environment_names_the_data_folder(make_corpus, tmp_path, monkeypatch):

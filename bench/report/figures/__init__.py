@@ -80,8 +80,10 @@ def _accuracy_figures(
     if accuracy.empty:
         return
     real = accuracy[~accuracy["synthetic"]]
-    comparisons = _most_rows_first(real if len(real) else accuracy, ["comparison"], weight="cells_ok")
-    names = [f"{rows['corpus'].iloc[0]} {rows['protocol'].iloc[0]}" for rows in comparisons]
+    real = real if len(real) else accuracy
+    tested = real[real["split"] != "dev"]  # chosen on, so drawn only where there is nothing else
+    comparisons = _most_rows_first(tested if len(tested) else real, ["comparison"], weight="cells_ok")
+    names = [_place(rows.iloc[0]) for rows in comparisons]
     for suffix, rows in zip(_suffixes(names), comparisons, strict=True):
         figure = recall(rows)
         if figure is not None:
@@ -91,6 +93,11 @@ def _accuracy_figures(
             points = pareto_points(rows, profiles, machine)
             if len(points):
                 yield "pareto" + suffix + device, pareto(points, machine, looks)
+
+
+def _place(row: pd.Series) -> str:
+    """Corpus and protocol, and a split other than "test"."""
+    return f"{row['corpus']} {row['protocol']}" + ("" if row["split"] == "test" else f" {row['split']}")
 
 
 def _most_rows_first(table: pd.DataFrame, by: Sequence[str], weight: str | None = None) -> list[pd.DataFrame]:
