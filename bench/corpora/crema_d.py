@@ -15,12 +15,11 @@ Fold i tests group i, and the next group (after the last comes the first) is the
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from pathlib import Path
 
 from bench.corpora import scan
 from bench.corpora.fetch import LfsRepository
-from bench.corpora.manifest import Fold, Manifest
+from bench.corpora.manifest import Manifest, rotation
 
 NAME = "crema_d"
 TITLE = "CREMA-D"
@@ -65,11 +64,7 @@ def _groups() -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(women_first[start::NUM_FOLDS]) for start in range(NUM_FOLDS))
 
 
-PROTOCOLS = {
-    "actors": tuple(
-        Fold(dev=following, test=group) for group, following in pairwise((*_groups(), _groups()[0]))
-    )
-}
+PROTOCOLS = {"actors": rotation(_groups())}
 
 
 def load(root: Path) -> Manifest:

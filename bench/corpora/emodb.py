@@ -13,12 +13,11 @@ development set.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from pathlib import Path
 
 from bench.corpora import scan
 from bench.corpora.fetch import Archive
-from bench.corpora.manifest import Fold, Manifest
+from bench.corpora.manifest import Manifest, rotation
 
 NAME = "emodb"
 TITLE = "EMO-DB"
@@ -56,12 +55,7 @@ SENTENCES = {
 }
 FORM = re.compile(r"(\d\d)([ab]\d\d)([A-Z])([a-z])")
 
-PROTOCOLS = {
-    "loso": tuple(
-        Fold(dev=(following,), test=(speaker,))
-        for speaker, following in pairwise((*GENDERS, next(iter(GENDERS))))
-    )
-}
+PROTOCOLS = {"loso": rotation([(speaker,) for speaker in GENDERS])}
 
 
 def load(root: Path) -> Manifest:

@@ -18,11 +18,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from bench.corpora import scan
-from bench.corpora.manifest import Fold, Manifest
+from bench.corpora.manifest import Manifest, rotation
 from bench.errors import Problem, SuiteError
 
 NAME = "iemocap"
@@ -52,12 +51,7 @@ def _actors(session: str) -> tuple[str, ...]:
     return tuple(session + letter for letter in GENDERS)
 
 
-PROTOCOLS = {
-    "sessions": tuple(
-        Fold(dev=_actors(following), test=_actors(session))
-        for session, following in pairwise((*SESSIONS, SESSIONS[0]))
-    )
-}
+PROTOCOLS = {"sessions": rotation([_actors(session) for session in SESSIONS])}
 
 
 @dataclass

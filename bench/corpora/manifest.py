@@ -12,7 +12,7 @@ splits that the corpus comes with (`OwnSplits`), which may have several test spl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +51,11 @@ class Fold:
         """Split of every row of a manifest's table, by row."""
         held = dict.fromkeys(self.dev, "dev") | dict.fromkeys(self.test, "test")
         return table["speaker"].map(held).fillna("train")
+
+
+def rotation(groups: Sequence[tuple[str, ...]]) -> tuple[Fold, ...]:
+    """A fold a group of speakers: it is tested, and the next (after the last comes the first) is dev."""
+    return tuple(Fold(dev=groups[(i + 1) % len(groups)], test=group) for i, group in enumerate(groups))
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,11 @@ Protocols, both speaker-independent, every actor tested once:
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 from bench.corpora import scan
 from bench.corpora.fetch import Archive
-from bench.corpora.manifest import Fold, Manifest
+from bench.corpora.manifest import Fold, Manifest, rotation
 
 NAME = "ravdess"
 TITLE = "RAVDESS"
@@ -50,10 +49,7 @@ EMOBOX_TEST = ("1 11 20 21", "4 10 12 14", "8 9 19 23", "3 5 7 24", "2 15 16 18"
 
 PROTOCOLS = {
     "luna": tuple(Fold(_actors(dev), _actors(test)) for dev, test in zip(LUNA_DEV, LUNA_TEST, strict=True)),
-    "emobox": tuple(
-        Fold(_actors(following), _actors(test))
-        for test, following in pairwise((*EMOBOX_TEST, EMOBOX_TEST[0]))
-    ),
+    "emobox": rotation([_actors(test) for test in EMOBOX_TEST]),
 }
 
 

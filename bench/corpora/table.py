@@ -28,12 +28,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from bench.corpora.manifest import COLUMNS, Fold, Manifest, OwnSplits
+from bench.corpora.manifest import COLUMNS, Fold, Manifest, OwnSplits, rotation
 from bench.errors import Problem, SuiteError
 
 NAME = "table"
@@ -177,7 +177,7 @@ def _protocols(good: pd.DataFrame, corpus: str) -> dict[str, tuple[Fold | OwnSpl
     protocols: dict[str, tuple[Fold | OwnSplits, ...]] = {}
     groups = _dealt(Counter(good["speaker"]))
     if len(groups) >= MIN_FOLDS:
-        protocols["speakers"] = _rotation(groups)
+        protocols["speakers"] = rotation(groups)
     if "split" in good:
         protocols["split"] = (_own_splits(good.assign(split=_splits(good)), corpus),)
     if "fold" in good:
@@ -201,11 +201,6 @@ def _dealt(rows_of: Mapping[str, int]) -> list[tuple[str, ...]]:
     return [tuple(sorted(group)) for group in groups]
 
 
-def _rotation(groups: Sequence[tuple[str, ...]]) -> tuple[Fold, ...]:
-    """Each group tested once, with the next as development set."""
-    return tuple(Fold(dev=groups[(i + 1) % len(groups)], test=group) for i, group in enumerate(groups))
-
-
 def _own_splits(good: pd.DataFrame, corpus: str) -> OwnSplits:
     present = sorted(good["split"].unique())
     _require_disjoint(good, "split", corpus)
@@ -226,7 +221,7 @@ def _own_folds(good: pd.DataFrame, corpus: str) -> tuple[Fold, ...]:
         raise SuiteError(
             f"{corpus}: column fold holds {len(names)} folds; there should be {MIN_FOLDS} at least"
         )
-    return _rotation([tuple(sorted(speakers[name])) for name in names])
+    return rotation([tuple(sorted(speakers[name])) for name in names])
 
 
 def _require_disjoint(good: pd.DataFrame, column: str, corpus: str) -> None:

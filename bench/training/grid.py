@@ -71,14 +71,14 @@ def _tasks(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Task]:
     tasks = []
     for name in plan.tasks:
         corpus, _, protocol = name.partition("/")
-        folds = range(len(manifest_of(corpus).folds(protocol)))
+        full = manifest_of(corpus).protocol(protocol)
+        folds = range(len(manifest_of(corpus).folds(full)))
+        options = plan.synthetic if corpus == "synthetic" else {}
         for fold in plan.folds or folds:
             if fold not in folds:
                 raise SuiteError(
                     f"{name} has folds 0 to {len(folds) - 1}, not {fold}; choose others with --folds"
                 )
-            options = plan.synthetic if corpus == "synthetic" else {}
-            full = manifest_of(corpus).protocol(protocol)
             tasks.append(Task(corpus=corpus, protocol=full, fold=fold, corpus_options=options))
     return tasks
 
