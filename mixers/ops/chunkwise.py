@@ -45,19 +45,19 @@ def by_segments(form: Form, state: State, tensors: Sequence[Tensor]) -> tuple[Te
     """Run `form` over tensors (B, T, H, ·), SEGMENT frames at a time → (B, T, H, V) and the last state."""
     T, dtype = tensors[0].shape[1], computing_dtype(*tensors)
     c = chunk_length(T)
-    outputs = _Outputs(T)
     with full_precision(tensors[0]):
         if portable.exporting():
             out, state = form(state, *(to_chunks(x, c, dtype) for x in tensors))
             return from_chunks(out)[:, :T], state
+        outputs = _Outputs(T)
         for segment in zip(*(x.split(SEGMENT, 1) for x in tensors), strict=True):
             out, state = form(state, *(to_chunks(x, c, dtype) for x in segment))
-            outputs.append(from_chunks(_Settled.apply(out)))
+            outputs.append(out)
         return outputs.joined(), state
 
 
 class _Outputs:
-    """The segments' outputs (B, n, H, D), one after the other; the frames beyond T fall off.
+    """The segments' outputs (B, N, H, c, D), one after the other; the frames beyond T fall off.
 
     Where no gradient is wanted each is copied at once to its place in the whole, so that the segments
     never lie in memory beside it.
@@ -71,18 +71,18 @@ class _Outputs:
 
     def append(self, out: Tensor) -> None:
         if torch.is_grad_enabled() or self.T <= SEGMENT:
-            self.segments.append(out)
+            self.segments.append(from_chunks(_Settled.apply(out)))
             return
+        B, N, H, c, D = out.shape
         if self.whole is None:
-            self.whole = out.new_empty(out.shape[0], self.T, *out.shape[2:])
-        end = min(self.filled + out.shape[1], self.T)
-        self.whole[:, self.filled : end] = out[:, : end - self.filled]
+            self.whole = out.new_empty(B, -(-self.T // c) * c, H, D)
+        end = self.filled + N * c
+        self.whole[:, self.filled : end].unflatten(1, (N, c)).copy_(out.transpose(2, 3))
         self.filled = end
 
     def joined(self) -> Tensor:
-        if self.whole is not None:
-            return self.whole
-        whole = self.segments[0] if len(self.segments) == 1 else torch.cat(self.segments, 1)
+        whole = self.segments[0] if len(self.segments) == 1 else self.whole
+        whole = torch.cat(self.segments, 1) if whole is None else whole
         return whole if whole.shape[1] == self.T else whole[:, : self.T]
 
 
