@@ -6,6 +6,9 @@ settings, so a finished cell is never run twice and an edited default never rela
 
     plan = presets.build("open")
     [cell.id for cell in grid.cells(plan, folds_of)]
+
+A field that came after the first records is marked `Later`: its default is what those records did, for
+good, and at its default it is left out of the id, so that their ids stay theirs.
 """
 
 from __future__ import annotations
@@ -13,13 +16,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Direction = Literal["causal", "bidirectional"]
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+LATER = object()  # marks a field as younger than the first records
+Kind = TypeVar("Kind")
+Later = Annotated[Kind, LATER]
 
 
 class Settings(BaseModel):
@@ -30,12 +37,24 @@ class Settings(BaseModel):
 
 def content_id(settings: BaseModel) -> str:
     """First 16 hex digits of the SHA-256 of the canonical JSON of `settings`."""
-    canonical = json.dumps(settings.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(_identity(settings), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+def _identity(settings: BaseModel) -> dict[str, Any]:
+    """The settings as JSON values, less `Later` fields that say what earlier records did."""
+    values = settings.model_dump(mode="json")
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if LATER in field.metadata and value == field.default:
+            del values[name]
+        elif isinstance(value, BaseModel):
+            values[name] = _identity(value)
+    return values
+
+
 class Features(Settings):
-    """Log-mel front end (Slaney mel scale and norm, as librosa's default)."""
+    """Log-mel (Slaney mel scale and norm, as librosa's default)."""
 
     sample_rate_hz: PositiveInt = 16_000
     window_ms: float = 40.0
@@ -44,6 +63,64 @@ class Features(Settings):
     min_hz: float = 20.0
     max_hz: float = 8_000.0
     floor: float = 1e-7  # mel power is clamped here before the logarithm: quieter is silence
+
+    @property
+    def width(self) -> int:
+        """Numbers a frame."""
+        return self.num_mels
+
+
+class Cepstra(Settings):
+    """MFCCs and chroma, one row of both a frame: what ResLSTM-SA hears (arXiv 2606.03359)."""
+
+    kind: Literal["cepstra"] = "cepstra"
+    sample_rate_hz: PositiveInt = 16_000
+    window_ms: float = 256 / 3  # 4,096 samples at 48 kHz
+    hop_ms: float = 128 / 3
+    num_mfcc: PositiveInt = 34
+    num_chroma: PositiveInt = 12
+    num_mels: PositiveInt = 128
+
+    @property
+    def width(self) -> int:
+        """Numbers a frame."""
+        return self.num_mfcc + self.num_chroma
+
+
+class Extractor(Settings):
+    """A frozen pretrained encoder. All but its name is read off its files when a run is planned."""
+
+    name: str  # a folder of the models folder, or a name on the Hugging Face hub
+    digest: str = ""  # first 16 hex digits of the SHA-256 of its configuration and weights
+    width: int = 0  # of a hidden state
+    num_layers: int = 0  # transformer layers: it has one hidden state more
+
+
+class Pretrained(Settings):
+    """Hidden states of a frozen speech encoder and, where `text` is given, of a text encoder.
+
+    `layers`: a learned weighted sum of the outputs of all transformer layers, its weights starting equal
+    ("free": as they are, "softmax": through a softmax), or one layer alone ("last", or its number from 1).
+    """
+
+    kind: Literal["pretrained"] = "pretrained"
+    speech: Extractor
+    layers: Literal["free", "softmax", "last"] | PositiveInt = "free"
+    text: Extractor | None = None  # last hidden state, one row a token
+    sample_rate_hz: Literal[16_000] = 16_000
+
+    @property
+    def hop_ms(self) -> float:
+        """Every speech encoder here gives 50 frames a second."""
+        return 20.0
+
+    @property
+    def width(self) -> int:
+        """Numbers a frame of speech, once the layers are one."""
+        return self.speech.width
+
+
+AnyFeatures = Features | Cepstra | Pretrained
 
 
 class Augmentation(Settings):
@@ -71,6 +148,52 @@ class Encoder(Settings):
     dropout: Fraction = 0.1
     match: Literal["params", "stock"] = "params"
 
+    @property
+    def summary(self) -> str:
+        """What a table's heading says of it."""
+        matched = "matched in parameters" if self.match == "params" else "each at its published size"
+        return f"{self.num_layers} layers of width {self.d_model}, {matched}"
+
+
+class Bare(Settings):
+    """The model of arXiv 2603.15120: one mixer layer, no residual, norm or feed-forward, and a deep head.
+
+    Every mixer has the size that the study gave it. `masked=False` as released: neither mixer nor pooling
+    knows which frames are padding.
+    """
+
+    kind: Literal["bare"] = "bare"
+    d_model: PositiveInt = 1024
+    dropout: Fraction = 0.4  # of the frames that enter the mixer
+    head_width: PositiveInt = 512
+    head_layers: Annotated[int, Field(ge=0)] = 4  # after the first
+    head_dropout: Fraction = 0.1
+    masked: bool = False
+
+    @property
+    def summary(self) -> str:
+        """What a table's heading says of it."""
+        return f"one bare layer of width {self.d_model}, each at its published size"
+
+
+class Recurrent(Settings):
+    """The whole-model baselines ResLSTM-SA and LSTM-SA (arXiv 2606.03359), which hold no mixer.
+
+    Layouts: "reslstm_sa" and "lstm_sa".
+    """
+
+    kind: Literal["recurrent"] = "recurrent"
+    hidden: PositiveInt = 64
+    dropout: Fraction = 0.3
+
+    @property
+    def summary(self) -> str:
+        """What a table's heading says of it."""
+        return f"LSTMs of width {self.hidden}"
+
+
+AnyEncoder = Encoder | Bare | Recurrent
+
 
 class Recipe(Settings):
     """How every student is trained; the same for all mixers of a comparison."""
@@ -85,6 +208,15 @@ class Recipe(Settings):
     class_weights: bool = True
     max_train_s: float = 6.0  # longer utterances are cropped at random in training
     augmentation: Augmentation = Augmentation()
+    optimiser: Later[Literal["adamw", "adam"]] = "adamw"
+    beta2: Later[Fraction] = 0.98
+    decayed: Later[Literal["matrices", "all"]] = "matrices"
+    schedule: Later[Literal["cosine", "plateau", "restarts"]] = "cosine"
+    select_by: Later[Literal["uar", "macro_f1", "ccc"]] = "uar"  # on the dev split
+    emotion_weight: Later[Annotated[float, Field(ge=0)]] = 1.0  # of the cross-entropy in the loss
+    attribute_weight: Later[Annotated[float, Field(ge=0)]] = 0.0  # of mean 1 − CCC of the attributes
+    precision: Later[Literal["float32", "bfloat16"]] = "float32"  # autocast of forward and backward
+    accumulate: Later[PositiveInt] = 1  # batches to one step of the optimiser
 
 
 class System(Settings):
@@ -109,8 +241,8 @@ class Cell(Settings):
     task: Task
     seed: int
     system: System
-    features: Features = Features()
-    encoder: Encoder = Encoder()
+    features: AnyFeatures = Features()
+    encoder: AnyEncoder = Encoder()
     recipe: Recipe = Recipe()
 
     @property
@@ -166,7 +298,7 @@ class Plan(Settings):
     layouts: tuple[str, ...] = ()  # none named: every mixer but the extra ones, and the Mamba hybrid
     directions: tuple[Direction, ...] = ("bidirectional",)
     synthetic: dict[str, int] = {}  # options of the synthetic corpus
-    features: Features = Features()
-    encoder: Encoder = Encoder()
+    features: AnyFeatures = Features()
+    encoder: AnyEncoder = Encoder()
     recipe: Recipe = Recipe()
     profiling: Profiling = Profiling()

@@ -16,6 +16,9 @@ from bench.errors import SuiteError
 from bench.folders import Folders, cache_folder, data_folder
 
 BARE = tyro.conf.arg(name="")  # this group's flags stand without a prefix
+CHOSEN = (
+    tyro.conf.AvoidSubcommands,
+)  # of several kinds of features or encoder, the default's gives the flags
 
 
 class Places(Settings):
@@ -159,8 +162,10 @@ def parse(kind: type[Flags], command: str, arguments: list[str], default: Flags 
     """The flags of one command line; a bad flag or value ends with exit code 2 and a sentence."""
     try:
         if default is None:
-            return tyro.cli(kind, prog=command, args=arguments, description=kind.__doc__)
-        return tyro.cli(kind, prog=command, args=arguments, default=default, description=kind.__doc__)
+            return tyro.cli(kind, prog=command, args=arguments, description=kind.__doc__, config=CHOSEN)
+        return tyro.cli(
+            kind, prog=command, args=arguments, default=default, description=kind.__doc__, config=CHOSEN
+        )
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.config import Features
+from bench.config import AnyFeatures
 from bench.corpora.manifest import Manifest
 from bench.errors import Problem, SuiteError, UnusableFiles
 from bench.features.audio import AudioError, read
@@ -60,7 +60,9 @@ class FeatureStore(Mapping[str, NDArray[np.float32]]):
         return len(self.utterances)
 
 
-def prepare(manifest: Manifest, features: Features, cache: Path, *, skip_bad: bool = False) -> FeatureStore:
+def prepare(
+    manifest: Manifest, features: AnyFeatures, cache: Path, *, skip_bad: bool = False
+) -> FeatureStore:
     """The log-mels of every utterance of `manifest`, from `cache` or computed into it.
 
     UnusableFiles lists all recordings that cannot be used; with `skip_bad` they are left out and
@@ -83,7 +85,7 @@ def prepare(manifest: Manifest, features: Features, cache: Path, *, skip_bad: bo
     return _open(folder, index, problems)
 
 
-def _key(manifest: Manifest, features: Features) -> str:
+def _key(manifest: Manifest, features: AnyFeatures) -> str:
     parts = [VERSION, manifest.corpus, features.model_dump(mode="json")]
     parts += [(path, *_stamp(manifest.root / path)) for path in manifest.table["path"]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
@@ -98,18 +100,18 @@ def _stamp(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _build(manifest: Manifest, features: Features, folder: Path) -> None:
+def _build(manifest: Manifest, features: AnyFeatures, folder: Path) -> None:
     """Write `frames.npy` utterance by utterance, its header last, and `index.parquet`."""
     rows: list[tuple[str, int, int, float, str]] = []
     start = 0
     with (folder / "frames.npy").open("wb") as file:
-        _write_header(file, 0, features.num_mels)
+        _write_header(file, 0, features.width)
         for utterance, frames, duration_s, problem in _computed(manifest, features):
             file.write(frames.tobytes())
             rows.append((utterance, start, len(frames), duration_s, problem))
             start += len(frames)
         file.seek(0)
-        _write_header(file, start, features.num_mels)
+        _write_header(file, start, features.width)
     index = pd.DataFrame(rows, columns=["utterance", "start", "frames", "duration_s", "problem"])
     index.to_parquet(folder / "index.parquet", index=False)
 
@@ -121,34 +123,34 @@ def _write_header(file: BinaryIO, frames: int, num_mels: int) -> None:
 
 
 def _computed(
-    manifest: Manifest, features: Features
+    manifest: Manifest, features: AnyFeatures
 ) -> Iterator[tuple[str, NDArray[np.float32], float, str]]:
     """Utterance, frames (T, M), seconds, and the reason why there are no frames, in manifest order."""
     import torch
 
-    from bench.features.logmel import LogMel
+    from bench.features.transform import transform
 
-    logmel = LogMel(features)
+    frames_of = transform(features)
     rows = zip(manifest.table["utterance"], manifest.table["path"], strict=True)
-    for utterance, path in track(rows, f"log-mel of {manifest.corpus}", len(manifest)):
+    for utterance, path in track(rows, f"features of {manifest.corpus}", len(manifest)):
         try:
             samples = read(manifest.root / path, features.sample_rate_hz)
         except AudioError as error:
-            yield utterance, np.empty((0, features.num_mels), np.float32), float("nan"), str(error)
+            yield utterance, np.empty((0, features.width), np.float32), float("nan"), str(error)
         else:
             with torch.inference_mode():
-                frames = logmel(torch.from_numpy(samples)).numpy()
+                frames = frames_of(torch.from_numpy(samples)).numpy()
             yield utterance, frames, len(samples) / features.sample_rate_hz, ""
 
 
-def _load_index(folder: Path, manifest: Manifest, features: Features) -> pd.DataFrame | None:
+def _load_index(folder: Path, manifest: Manifest, features: AnyFeatures) -> pd.DataFrame | None:
     """The index of a whole, undamaged folder; None for any other."""
     try:
         index = pd.read_parquet(folder / "index.parquet")
         array = np.load(folder / "frames.npy", mmap_mode="r")
         whole = (
             list(index["utterance"]) == list(manifest.table["utterance"])
-            and array.shape == (index["frames"].sum(), features.num_mels)
+            and array.shape == (index["frames"].sum(), features.width)
             and (folder / "frames.npy").stat().st_size == array.offset + array.nbytes
         )
     except Exception:  # whatever a damaged file makes a reader raise

@@ -19,7 +19,7 @@ import mixers
 from bench.evidence.records import Shape
 from bench.measuring.latency import Latency, sample_latency
 from bench.measuring.memory import peak_bytes
-from bench.model import recogniser
+from bench.model.model import build as build_model
 
 NUM_EMOTIONS = 8  # the head of a timed encoder: the widest corpus, 0.1 % of the time
 
@@ -95,7 +95,7 @@ def _mixer(shape: Shape) -> Target:
 
 
 def _encoder(shape: Shape) -> Target:
-    model = recogniser.build(shape.features, shape.encoder, shape.system, NUM_EMOTIONS)
+    model = build_model(shape.features, shape.encoder, shape.system, NUM_EMOTIONS)
     inside = [module for module in model.modules() if isinstance(module, mixers.TokenMixer)]
     return _target(model, inside, mel_frames(shape), shape.features.num_mels, shape)
 

@@ -21,10 +21,11 @@ from bench.errors import SuiteError
 from bench.evidence.records import Parameters
 from bench.model.encoder import Encoder
 from bench.model.layout import expand
+from bench.model.model import Model, size
 from bench.model.pooling import AttentivePooling
 
 
-class Recogniser(nn.Module):
+class Recogniser(Model):
     """Encoder, attentive pooling over real frames, linear head."""
 
     def __init__(self, encoder: Encoder, d_model: int, num_emotions: int, dropout: float) -> None:
@@ -35,9 +36,24 @@ class Recogniser(nn.Module):
             nn.LayerNorm(2 * d_model), nn.Dropout(dropout), nn.Linear(2 * d_model, num_emotions)
         )
 
-    def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        frames: Tensor,
+        mask: Tensor | None = None,
+        text: Tensor | None = None,
+        text_mask: Tensor | None = None,
+    ) -> Tensor:
         """Log-mel (B, T, M) float, mask (B, T) bool with True = real → logits (B, num_emotions)."""
         return self.head(self.pooling(*self.encoder(frames, mask)))
+
+    def parameter_counts(self) -> Parameters:
+        """Trained parameters in all, in the mixers, and the feed-forward width."""
+        blocks = list(self.encoder.blocks)
+        return Parameters(
+            total=size(self),
+            mixers=sum(size(block.get_submodule("mixer")) for block in blocks),
+            feedforward_width=blocks[0].get_submodule("feedforward.1").out_features,  # type: ignore[arg-type]
+        )
 
 
 def build(
@@ -69,16 +85,6 @@ def feedforward_width(encoder: config.Encoder, system: config.System) -> int:
     return width
 
 
-def count_parameters(model: Recogniser) -> Parameters:
-    """Trained parameters in all, in the mixers, and the feed-forward width."""
-    blocks = list(model.encoder.blocks)
-    return Parameters(
-        total=_size(model),
-        mixers=sum(_size(block.get_submodule("mixer")) for block in blocks),
-        feedforward_width=blocks[0].get_submodule("feedforward.1").out_features,  # type: ignore[arg-type]
-    )
-
-
 def _build(
     num_mels: int, encoder: config.Encoder, system: config.System, num_emotions: int, width: int
 ) -> Recogniser:
@@ -91,8 +97,4 @@ def _build(
 def _weight(encoder: config.Encoder, system: config.System) -> int:
     """Parameters of the recogniser at feed-forward width 1; built on no device, so it costs no memory."""
     with torch.device("meta"):
-        return _size(_build(1, encoder, system, 1, 1))
-
-
-def _size(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+        return size(_build(1, encoder, system, 1, 1))

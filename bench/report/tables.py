@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.config import Encoder, Features, Recipe, Settings, System, content_id
+from bench.config import AnyEncoder, AnyFeatures, Recipe, Settings, System, content_id
 from bench.evidence.bootstrap import Estimate, Interval
 from bench.evidence.metrics import METRICS
 from bench.evidence.records import Label, ProfileRecord, RunRecord
@@ -33,8 +33,8 @@ BASELINE = "softmax"
 class Network(Settings):
     """What joins a run to the profiles of its encoder."""
 
-    features: Features
-    encoder: Encoder
+    features: AnyFeatures
+    encoder: AnyEncoder
 
 
 class Conditions(Network):
@@ -121,7 +121,6 @@ def _comparison_columns(name: str, runs: Sequence[RunRecord]) -> dict[str, Any]:
     cell = run.config
     options = cell.task.corpus_options
     conditions = Conditions(features=cell.features, encoder=cell.encoder, recipe=cell.recipe)
-    matched = "matched in parameters" if cell.encoder.match == "params" else "each at its published size"
     return {
         "comparison": name,
         "corpus": cell.task.corpus,
@@ -130,8 +129,7 @@ def _comparison_columns(name: str, runs: Sequence[RunRecord]) -> dict[str, Any]:
         "options": ", ".join(f"{option} {options[option]}" for option in sorted(options)),
         "recipe": content_id(conditions)[:8],
         "network": content_id(Network(features=cell.features, encoder=cell.encoder)),
-        "setting": f"{cell.encoder.num_layers} layers of width {cell.encoder.d_model}, {matched}; "
-        f"{cell.recipe.epochs} epochs",
+        "setting": f"{cell.encoder.summary}; {cell.recipe.epochs} epochs",
         "presets": ", ".join(sorted({run.preset for run in runs})),
         "synthetic": run.synthetic,
         "emotions": run.emotions,

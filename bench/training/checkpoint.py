@@ -16,9 +16,9 @@ from torch import Tensor
 from bench.config import Cell
 from bench.errors import SuiteError
 from bench.evidence.store import atomic
-from bench.features.logmel import LogMel
 from bench.features.normaliser import Normaliser
-from bench.model import recogniser
+from bench.features.transform import transform
+from bench.model.model import Model, build
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Trained:
     """A recogniser ready for use."""
 
     cell: Cell
-    model: recogniser.Recogniser
+    model: Model
     normaliser: Normaliser
     emotions: tuple[str, ...]
 
     @torch.inference_mode()
     def probabilities(self, waveform: np.ndarray) -> dict[str, float]:
         """Emotion probabilities of one utterance: mono float32 at `cell.features.sample_rate_hz`."""
-        frames = LogMel(self.cell.features)(torch.from_numpy(waveform)).numpy()
+        frames = transform(self.cell.features)(torch.from_numpy(waveform)).numpy()
         normalised = torch.from_numpy(np.asarray(self.normaliser(frames), np.float32))
         shares = self.model(normalised.unsqueeze(0)).softmax(-1)[0]
         return dict(zip(self.emotions, shares.tolist(), strict=True))
@@ -63,7 +63,7 @@ def load(path: Path) -> Trained:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         cell = Cell.model_validate_json(content["cell"])
-        model = recogniser.build(cell.features, cell.encoder, cell.system, len(content["emotions"]))
+        model = build(cell.features, cell.encoder, cell.system, len(content["emotions"]))
         model.load_state_dict(content["weights"])
     except SuiteError:
         raise

@@ -22,7 +22,7 @@ from bench.config import Cell, Recipe
 from bench.evidence import metrics
 from bench.evidence.records import Epoch, Status
 from bench.features.normaliser import Normaliser
-from bench.model import recogniser
+from bench.model.model import build
 from bench.training import streams
 from bench.training.augmentation import augment
 from bench.training.optimiser import optimiser, schedule
@@ -36,7 +36,7 @@ class Student(nn.Module):
         """The weights are drawn from a stream named by the seed alone."""
         super().__init__()
         with streams.drawing_from("weights", cell.seed):
-            self.model = recogniser.build(cell.features, cell.encoder, cell.system, num_emotions)
+            self.model = build(cell.features, cell.encoder, cell.system, num_emotions)
         self.confusion = MulticlassConfusionMatrix(num_emotions)
         self.status: Status = "ok"
         self.reason = ""

@@ -26,7 +26,7 @@ from bench.features.cache import FeatureStore
 from bench.features.normaliser import Normaliser
 from bench.folders import Folders
 from bench.measuring import environment
-from bench.model import layout, recogniser
+from bench.model import layout
 from bench.training import checkpoint, scoring, streams
 from bench.training.cohort import Cohort, Student
 from bench.training.fit import OnEpoch, fit
@@ -153,7 +153,7 @@ def _training_fields(student: Student, job: Job, wall_s: float) -> dict[str, obj
         "reason": student.reason,
         "best_epoch": student.best_epoch,
         "curve": tuple(student.curve),
-        "parameters": recogniser.count_parameters(student.model),
+        "parameters": student.model.parameter_counts(),
         "cost": Cost(
             train_s=student.train_s,
             cohort_wall_s=wall_s,

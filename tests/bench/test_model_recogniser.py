@@ -48,21 +48,19 @@ def test_no_future_frame_reaches_a_causal_encoder(name):
 @pytest.mark.parametrize("width", [64, 96])
 def test_matched_encoders_have_the_softmax_encoders_parameters_within_one_percent(name, width):
     settings = Encoder(d_model=width)
-    sizes = [recogniser.count_parameters(model(each, settings=settings)).total for each in ("softmax", name)]
+    sizes = [model(each, settings=settings).parameter_counts().total for each in ("softmax", name)]
     assert abs(sizes[1] / sizes[0] - 1) <= 0.01
 
 
 def test_stock_encoders_share_the_feed_forward_width_instead():
     settings = Encoder(d_model=64, match="stock")
-    widths = {
-        recogniser.count_parameters(model(each, settings=settings)).feedforward_width for each in LAYOUTS
-    }
+    widths = {model(each, settings=settings).parameter_counts().feedforward_width for each in LAYOUTS}
     assert widths == {128}
 
 
 def test_stock_encoders_have_the_published_layers():
     settings = Encoder(d_model=64, match="stock")
-    parameters = recogniser.count_parameters(model("retnet", settings=settings))
+    parameters = model("retnet", settings=settings).parameter_counts()
     assert parameters.mixers == settings.num_layers * (8 * 64**2 + 32)  # 8·d² and a norm of 2·d/4
 
 
