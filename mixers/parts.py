@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mixers.contract import silence, widened
-from mixers.ops import portable
+from mixers.ops import packing, portable
 
 
 def exempt(parameter: nn.Parameter) -> nn.Parameter:
@@ -149,12 +149,9 @@ def packed(mix: Callable[[Tensor, Tensor | None], Tensor], x: Tensor, mask: Tens
     """
     if mask is None:
         return mix(x, None)
-    real = mask.cumsum(1)
-    place = torch.where(mask, real - 1, real[:, -1:] + (~mask).cumsum(1) - 1)
-    into = place.unsqueeze(-1).expand_as(x)
-    front = torch.zeros_like(x).scatter(1, into, silence(x, mask))
-    out = mix(front, torch.zeros_like(mask).scatter(1, place, mask))
-    return out.gather(1, into)
+    place = packing.places(mask)
+    out = mix(packing.packed(silence(x, mask), place), packing.packed(mask, place))
+    return packing.unpacked(out, place)
 
 
 def unit(x: Tensor) -> Tensor:

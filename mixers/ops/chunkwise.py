@@ -4,7 +4,7 @@
 
 and inside a form:
 
-    states, state = carry(decay, writes, state)             # the state before each chunk, and after the last
+    states, state = carry(decay, writing, values, state)    # the state before each chunk, and after the last
 
 Frames added to fill the last chunk have zero keys and zero log decay, so they are inert. A segment is as
 many chunks as are worked on at once: what lies between the inputs and the output does not grow with T, and
@@ -89,7 +89,8 @@ class _Outputs:
 def to_chunks(x: Tensor, c: int, dtype: torch.dtype) -> Tensor:
     """x (B, T, H, D) → (B, N, H, c, D) of `dtype`, zeros after the last frame."""
     B, T, H, D = x.shape
-    x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, -T % c))
+    if portable.exporting() or T % c:  # padding by nothing would copy
+        x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, -T % c))
     return x.reshape(B, -1, c, H, D).transpose(2, 3).to(dtype).contiguous()
 
 
@@ -98,9 +99,15 @@ def from_chunks(x: Tensor) -> Tensor:
     return x.transpose(2, 3).flatten(1, 2)
 
 
-def plus_product(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """x + a @ b, all (B, N, H, ·, ·), in one pass."""
-    return torch.baddbmm(x.flatten(0, 2), a.flatten(0, 2), b.flatten(0, 2)).view_as(x)
+def two_products(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
+    """a @ b + c @ d, all (B, N, H, ·, ·)."""
+    return add_product(a @ b, c, d)
+
+
+def add_product(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """x + a @ b, all (B, N, H, ·, ·), written over x, which is contiguous."""
+    x.view(-1, *x.shape[-2:]).baddbmm_(a.flatten(0, -3), b.flatten(0, -3))
+    return x
 
 
 def sum_from(x: Tensor) -> Tensor:
@@ -131,41 +138,58 @@ def full_precision(x: Tensor) -> torch.autocast:
     return torch.autocast(x.device.type, enabled=False)
 
 
-def carry(decay: Tensor, writes: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """States before each chunk (B, N, H, K, V), and after the last (B, H, K, V), of S ← decay ∘ S + write.
+def carry(decay: Tensor, writing: Tensor, values: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """States before each chunk (B, N, H, K, V), and after the last (B, H, K, V).
 
-    decay broadcasts to (B, N, H, K, V), the shape of `writes`; `state` is the one before the first.
+        S ← decay ∘ S + writingᵀ @ values
+
+    writing (B, N, H, c, K), values (B, N, H, c, V), decay broadcasts to (B, N, H, K, V); `state` is the one
+    before the first chunk.
     """
     if portable.exporting():
-        return portable.carry(decay, writes, state)
+        return portable.carry(decay, writing.mT @ values, state)
     if torch.compiler.is_compiling():  # which does not trace writes into parts of a tensor
-        states = [state]
+        writes, states = writing.mT @ values, [state]
         for n in range(writes.shape[1]):
             states.append(torch.addcmul(writes[:, n], decay[:, n], states[n]))
         return torch.stack(states[:-1], 1), states[-1]
-    return _Carry.apply(decay, writes, state)
+    return _Carry.apply(decay, writing, values, state)
 
 
 class _Carry(Function):
-    """See `carry`; every state is written once, where it is read from."""
+    """See `carry`; what a chunk writes is put where the state after it will lie, and never copied."""
 
     @staticmethod
-    def forward(ctx: Any, decay: Tensor, writes: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        states = torch.empty_like(writes)
+    def forward(
+        ctx: Any, decay: Tensor, writing: Tensor, values: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        B, N = writing.shape[:2]
+        states = state.new_empty(B, N, *state.shape[1:])
         states[:, 0] = state
-        for n, after in enumerate(states.unbind(1)[1:]):
-            torch.addcmul(writes[:, n], decay[:, n], states[:, n], out=after)
-        last = torch.addcmul(writes[:, -1], decay[:, -1], states[:, -1])
-        ctx.save_for_backward(decay, states)
+        if N > 1:
+            for wrote, value, after in zip(writing[:, :-1], values[:, :-1], states[:, 1:], strict=True):
+                torch.bmm(wrote.flatten(0, 1).mT, value.flatten(0, 1), out=after.flatten(0, 1))
+        chunks = states.unbind(1)
+        for n, after in enumerate(chunks[1:]):
+            after.addcmul_(decay[:, n], chunks[n])
+        last = torch.addcmul(writing[:, -1].mT @ values[:, -1], decay[:, -1], chunks[-1])
+        ctx.save_for_backward(decay, writing, values, states)
         return states, last
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_states: Tensor, d_last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        decay, states = ctx.saved_tensors
+    def backward(ctx: Any, d_states: Tensor, d_last: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        decay, writing, values, states = ctx.saved_tensors
         d_writes = torch.empty_like(states)
         d_writes[:, -1] = d_last
         for n in range(states.shape[1] - 1, 0, -1):
             torch.addcmul(d_states[:, n], decay[:, n], d_writes[:, n], out=d_writes[:, n - 1])
         d_state = torch.addcmul(d_states[:, 0], decay[:, 0], d_writes[:, 0])
-        return (d_writes * states).sum_to_size(decay.shape), d_writes, d_state
+        return _inner(d_writes, states, decay), values @ d_writes.mT, writing @ d_writes, d_state
+
+
+def _inner(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
+    """a ∘ b (B, N, H, K, V) summed over the axes on which `like` is of size 1."""
+    if like.shape[-2:] == (1, 1):
+        return (a.view(-1, 1, a[0, 0, 0].numel()) @ b.view(-1, b[0, 0, 0].numel(), 1)).view(like.shape)
+    return (a * b).sum_to_size(like.shape)

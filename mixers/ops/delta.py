@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 from mixers.ops import portable
 from mixers.ops.backend import Backend, alike, choose, kernel_gate, padded
 from mixers.ops.checks import check_shapes
-from mixers.ops.chunkwise import by_segments, chunk_length, plus_product
+from mixers.ops.chunkwise import by_segments, chunk_length, two_products
 from mixers.ops.halving import key_gated
 from mixers.ops.linear import zero_state
 
@@ -66,7 +66,7 @@ def _chunks(
     targets = torch.cat([v, k_state], -1)
     own, seen = _corrected(overlap, beta, beta * targets).split([v.shape[-1], k.shape[-1]], -1)
     states, new, state = carry_corrected(total.unsqueeze(-1), writing, own, seen, state)
-    return plus_product(q_state @ states, read, new), state
+    return two_products(q_state, states, read, new), state
 
 
 def _corrected(overlap: Tensor, beta: Tensor, x: Tensor) -> Tensor:

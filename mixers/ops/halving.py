@@ -19,6 +19,7 @@ the gates.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from torch.autograd.function import once_differentiable
 
 from mixers.ops import portable
 from mixers.ops.chunkwise import sum_from
+from mixers.ops.decay import faded
 
 FIRST, SECOND = 0, 1  # halves of a block: the written and the reading one
 
@@ -59,14 +61,17 @@ class KeyGated(Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, keys: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        decay = g.exp()
+        decay = faded(g)
         totals = _totals(decay)
-        reading, reads = _climb(rows * _a_row(decay, rows), totals, SECOND)
-        writing, writes = _climb(keys.clone(), totals, FIRST)
+        reading, writing = rows * _a_row(decay, rows), keys.clone()
         scores = rows.new_zeros(*rows.shape[:-1], keys.shape[-2])
         _diagonal(scores).copy_((_a_frame(rows, keys) * keys.unsqueeze(-2)).sum(-1))
-        for read, write in zip(reads, writes, strict=True):
+        reads, writes = [], []
+        for read, write in zip(_climb(reading, totals, SECOND), _climb(writing, totals, FIRST), strict=True):
             _pairs(scores, write.shape[-2]).copy_(_overlap(read, write))
+            if any(ctx.needs_input_grad):
+                reads.append(read.clone())
+                writes.append(write.clone())
         total = totals[-1].squeeze(-2)
         ctx.save_for_backward(rows, keys, decay, writing, total, *totals, *reads, *writes)
         return scores, reading, writing, total
@@ -99,9 +104,10 @@ class ValueGated(Function):
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, values: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-        decay = g.exp()
+        decay = faded(g)
         totals = _totals(decay)
-        writing, writes = _climb(values.clone(), totals, FIRST)
+        writing = values.clone()
+        writes = [write.clone() for write in _climb(writing, totals, FIRST)]
         pairs = [_pairs(scores, write.shape[-2]) for write in writes]
         earlier = _descend(torch.zeros_like(values), pairs, writes, totals, SECOND).mul_(decay)
         ctx.save_for_backward(scores, values, decay, earlier, writing, *totals, *writes)
@@ -112,7 +118,7 @@ class ValueGated(Function):
     def backward(ctx: Any, d_output: Tensor, d_writing: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         scores, values, decay, earlier, writing, *levels = ctx.saved_tensors
         totals, writes = levels[: len(levels) // 2 + 1], levels[len(levels) // 2 + 1 :]
-        _, reads = _climb(d_output * decay, totals, SECOND)
+        reads = [read.clone() for read in _climb(d_output * decay, totals, SECOND)]
         d_scores = torch.zeros_like(scores)
         _diagonal(d_scores).copy_((d_output * values).sum(-1, keepdim=True))
         for read, write in zip(reads, writes, strict=True):
@@ -132,18 +138,16 @@ def _totals(decay: Tensor) -> list[Tensor]:
     return totals
 
 
-def _climb(x: Tensor, totals: list[Tensor], half: int) -> tuple[Tensor, list[Tensor]]:
+def _climb(x: Tensor, totals: list[Tensor], half: int) -> Iterator[Tensor]:
     """Decay x (…, rows, K) in place by growing blocks: the second half from, or the first to, the middle.
 
-    Returns x decayed over the whole chunk, and, for each size of block, the halves (…, blocks, rows, K)
-    on their way there: those that meet the other half at the middle.
+    Gives, for each size of block, the halves (…, blocks, rows, K) that meet the other half at the middle:
+    views of x, good until the next is asked for. At the end x is decayed over the whole chunk.
     """
-    halves = []
     for total in totals[:-1]:
         blocks = x.view(*x.shape[:-2], total.shape[-2] // 2, 2, -1, x.shape[-1])
-        halves.append(blocks[..., half, :, :].clone())
+        yield blocks[..., half, :, :]
         blocks[..., half, :, :] *= total[..., 1 - half :: 2, :].unsqueeze(-2)
-    return x, halves
 
 
 def _descend(x: Tensor, pairs: list[Tensor], halves: list[Tensor], totals: list[Tensor], half: int) -> Tensor:
@@ -157,7 +161,12 @@ def _descend(x: Tensor, pairs: list[Tensor], halves: list[Tensor], totals: list[
 
 
 def _overlap(read: Tensor, write: Tensor) -> Tensor:
-    """read (…, rows, K) @ write (…, h, K)ᵀ; flattened, as matmul copies a transposed view of many axes."""
+    """read (…, rows, K) @ write (…, h, K)ᵀ; term by term where they are too small for a batched product.
+
+    Flattened, as matmul copies a transposed view of many axes.
+    """
+    if write.shape[-2] <= 2:
+        return (read.unsqueeze(-2) * write.unsqueeze(-3)).sum(-1)
     product = read.flatten(0, -3) @ write.flatten(0, -3).mT
     return product.view(*read.shape[:-1], write.shape[-2])
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mixers.ops.backend import Backend, alike, choose, gated_backward_refused, kernel_gate, padded
 from mixers.ops.checks import check_shapes
-from mixers.ops.chunkwise import by_segments, carry, chunk_length, computing_dtype, plus_product
+from mixers.ops.chunkwise import by_segments, carry, chunk_length, computing_dtype, two_products
 from mixers.ops.halving import key_gated
 from mixers.ops.headwise import head_gated
 
@@ -57,17 +57,17 @@ def gate_a_channel(
 ) -> tuple[Tensor, Tensor]:
     """All (B, N, H, c, ·) → (B, N, H, c, V), and the next state."""
     scores, reading, writing, total = key_gated(q * scale, k, g)
-    states, state = carry(total.unsqueeze(-1), writing.mT @ v, state)
-    return plus_product(scores @ v, reading, states), state
+    states, state = carry(total.unsqueeze(-1), writing, v, state)
+    return two_products(scores, v, reading, states), state
 
 
 def _gate_a_head(
     scale: float, state: Tensor, q: Tensor, k: Tensor, v: Tensor, g: Tensor
 ) -> tuple[Tensor, Tensor]:
     """q, k (B, N, H or 1, c, K), v (B, N, H, c, V), g (B, N, H, c, 1) → (B, N, H, c, V), next state."""
-    scores, reading, writing, total = head_gated(q * scale, k, g)
-    states, state = carry(total, writing.mT @ v, state)
-    return plus_product(scores @ v, reading, states), state
+    scores, reading, writing, total = head_gated(q, k, g, scale)
+    states, state = carry(total, writing, v, state)
+    return two_products(scores, v, reading, states), state
 
 
 def _kernel(q: Tensor, k: Tensor, v: Tensor, g: Tensor, scale: float) -> Tensor:

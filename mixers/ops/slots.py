@@ -75,7 +75,7 @@ def _match_slots(state: Tensor, q: Tensor, k: Tensor, s: Tensor, g: Tensor) -> t
     """How well each query matches each slot: all (B, N, H, c, ·) → (B, N, H, c, M), and the next keys."""
     out, writing = value_gated(q @ k.mT, s, g)
     from_start = g.cumsum(-2).exp()
-    states, state = carry(from_start[..., -1:, :], k.mT @ writing, state)
+    states, state = carry(from_start[..., -1:, :], k, writing, state)
     return torch.addcmul(out, from_start, q @ states), state
 
 

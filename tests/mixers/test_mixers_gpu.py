@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
@@ -56,6 +57,11 @@ KERNELS: dict[str, tuple[Callable[..., Tensor], tuple[str, ...], dict[str, float
     "gate a channel": (ops.gated_linear_attention, ("q", "k", "v", "channel"), {}),
     "slots": (ops.gated_slot_attention, ("q", "k", "v", "s", "slot"), {}),
     "forgetting": (ops.forgetting_attention, ("q", "k", "v", "head"), {}),
+    "forgetting, both ways": (
+        partial(ops.forgetting_attention, causal=False),
+        ("q", "k", "v", "head"),
+        {},
+    ),
     "delta rule": (
         ops.delta_rule,
         ("unit_q", "unit_k", "v", "channel", "beta"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from torch.autograd import gradcheck
 
 from mixers import ops
 from mixers.ops import forgetting
+from mixers.ops.flex import flex_forgetting
 
 sizes = st.integers(1, 9)
 seeds = st.integers(0, 2**31)
@@ -92,14 +94,35 @@ def test_forgetting_attention_equals_the_loop(seed, T, K, V, strength, causal):
     assert_same(ours, forgetting_loop(q, k, v, g, K**-0.5, causal), [q, k, v, g])
 
 
-@pytest.mark.parametrize("causal", [True, False])
-def test_forgetting_attention_by_blocks_of_queries_is_the_whole(causal, monkeypatch):
-    draw = Draw(0, 50, 2)
-    inputs = [draw.normal(4), draw.normal(4), draw.normal(3), draw.gate(1.0)]
-    mask = torch.rand(2, 50, generator=draw.rng) < 0.8
+@quickly
+@given(seeds, frames, strongest, st.booleans(), st.booleans())
+def test_forgetting_attention_by_blocks_is_the_whole(seed, T, strength, causal, padded):
+    draw = Draw(seed, T, 2)
+    inputs = [draw.normal(4), draw.normal(4), draw.normal(3), draw.gate(strength)]
+    mask = (torch.rand(2, T, generator=draw.rng) < 0.6) if padded else None
     whole = ops.forgetting_attention(*inputs, causal=causal, mask=mask)
-    monkeypatch.setattr(forgetting, "QUERIES", 16)
-    torch.testing.assert_close(ops.forgetting_attention(*inputs, causal=causal, mask=mask), whole)
+    with mock.patch.object(forgetting, "BLOCK", 16):
+        blocks = ops.forgetting_attention(*inputs, causal=causal, mask=mask)
+    read = slice(None) if mask is None else mask
+    some_real = mask is None or mask.any(1).all()
+    if some_real:
+        assert_same(blocks[read], whole[read], inputs)
+    assert blocks.isfinite().all()
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("shared", [1, 2])
+def test_flex_attention_computes_the_symmetric_bias_with_padding_and_strong_gates(shared):
+    draw = Draw(3, 70, 4)
+    q, k, v, g = (
+        x.detach().float() for x in (draw.normal(16), draw.normal(16), draw.normal(16), draw.gate(1e4))
+    )
+    k, v = k[:, :, ::shared], v[:, :, ::shared]
+    mask = torch.ones(2, 70, dtype=torch.bool)
+    mask[0, 50:] = mask[1, :7] = False
+    g = g.masked_fill(~mask[..., None], 0)
+    expected = ops.forgetting_attention(q, k, v, g, causal=False, mask=mask)
+    torch.testing.assert_close(flex_forgetting(q, k, v, g, 0.25, mask), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_heads_may_share_queries_and_keys_where_the_gate_is_a_heads():
