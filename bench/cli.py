@@ -151,14 +151,11 @@ def _profile_ops(arguments: list[str]) -> int:
 
 
 def _profile_plan(plan: Plan, results: Path) -> None:
-    from bench.config import Encoder, Features
     from bench.evidence.store import Store
     from bench.measuring.profile import profile
     from bench.model import layout
 
     layouts = plan.layouts or layout.standard()
-    assert isinstance(plan.features, Features)
-    assert isinstance(plan.encoder, Encoder)
     summary = profile(plan.profiling, plan.features, plan.encoder, layouts, Store(results))
     print(f"profile: {summary.done} shapes measured, {summary.skipped} already done, {summary.failed} failed")
 

@@ -119,6 +119,11 @@ class Pretrained(Settings):
         """Numbers a frame of speech, once the layers are one."""
         return self.speech.width
 
+    @property
+    def num_states(self) -> int:
+        """Hidden states a frame that reach a model: those that are summed, or one."""
+        return self.speech.num_layers if self.layers in ("free", "softmax") else 1
+
 
 AnyFeatures = Features | Cepstra | Pretrained
 
@@ -142,7 +147,7 @@ class Encoder(Settings):
     num_layers: PositiveInt = 4
     num_heads: PositiveInt = 4
     front_channels: PositiveInt = 16  # of the first convolution over the log-mel; the second has twice
-    subsampling: Literal[1, 2, 4] = 4  # frames of log-mel to one encoder frame
+    subsampling: Literal[1, 2, 4] = 4  # frames to one of the encoder: convolved log-mels, mean hidden states
     position_kernel: PositiveInt = 15  # depthwise-convolution position encoding
     feedforward_ratio: float = 2.0  # hidden width of the softmax encoder's feed-forward over d_model
     dropout: Fraction = 0.1
@@ -171,6 +176,21 @@ class Bare(Settings):
     masked: bool = False
 
     @property
+    def num_heads(self) -> int:
+        """Heads that every mixer of the study was asked for."""
+        return 4
+
+    @property
+    def match(self) -> Literal["stock"]:
+        """What is equal between two systems: see `Encoder`."""
+        return "stock"
+
+    @property
+    def subsampling(self) -> int:
+        """Frames to one encoder frame."""
+        return 1
+
+    @property
     def summary(self) -> str:
         """What a table's heading says of it."""
         return f"one bare layer of width {self.d_model}, each at its published size"
@@ -185,6 +205,11 @@ class Recurrent(Settings):
     kind: Literal["recurrent"] = "recurrent"
     hidden: PositiveInt = 64
     dropout: Fraction = 0.3
+
+    @property
+    def subsampling(self) -> int:
+        """Frames to one encoder frame."""
+        return 1
 
     @property
     def summary(self) -> str:

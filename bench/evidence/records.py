@@ -17,7 +17,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from bench.config import Cell, Encoder, Features, OpName, OpShape, Settings, System, content_id
+from bench.config import AnyEncoder, AnyFeatures, Cell, OpName, OpShape, Settings, System, content_id
 
 SCHEMA_VERSION = 1
 Status = Literal["ok", "failed", "oom", "diverged"]
@@ -99,11 +99,11 @@ class RunRecord(Settings):
 class Shape(Settings):
     """What is timed, and on what: all that identifies a profile."""
 
-    target: Literal["mixer", "encoder"]  # one mixer layer alone, or log-mel → logits
+    target: Literal["mixer", "encoder"]  # one mixer layer alone, or features → logits
     system: System
     seconds: float
-    features: Features
-    encoder: Encoder
+    features: AnyFeatures
+    encoder: AnyEncoder
     batch: int = 1
     dtype: str = "float32"
     device: str  # Environment.device

@@ -18,7 +18,7 @@ from functools import partial
 from itertools import zip_longest
 
 import mixers
-from bench.config import Encoder, Features, Profiling, System
+from bench.config import AnyEncoder, AnyFeatures, Profiling, Recurrent, System
 from bench.evidence.records import Environment, ProfileRecord, Shape
 from bench.evidence.store import Store
 from bench.measuring import environment
@@ -42,8 +42,8 @@ class Summary:
 
 def profile(
     profiling: Profiling,
-    features: Features,
-    encoder: Encoder,
+    features: AnyFeatures,
+    encoder: AnyEncoder,
     layouts: Sequence[str],
     store: Store,
     *,
@@ -73,15 +73,16 @@ def profile(
 
 
 def curves(
-    profiling: Profiling, features: Features, encoder: Encoder, layouts: Sequence[str], device: str
+    profiling: Profiling, features: AnyFeatures, encoder: AnyEncoder, layouts: Sequence[str], device: str
 ) -> list[Curve]:
     """Every curve of a profile: targets × directions × systems.
 
     "encoder" takes each layout; "mixer" takes each mixer that fills a layout alone, and its twins
-    (unfused softmax beside softmax).
+    (unfused softmax beside softmax). A recurrent encoder holds no mixer.
     """
     whole = dict.fromkeys(layout.canonical(text) for text in layouts)
-    alone = [name for name in whole if len(set(layout.parse(name))) == 1]
+    mixed = () if isinstance(encoder, Recurrent) else whole
+    alone = [name for name in mixed if len(set(layout.parse(name))) == 1]
     systems = {"mixer": [*alone, *_twins(alone)], "encoder": list(whole)}
     return [
         tuple(

@@ -16,12 +16,15 @@ import torch
 from torch import Tensor, nn
 
 import mixers
+from bench.config import Pretrained, Recurrent
 from bench.evidence.records import Shape
 from bench.measuring.latency import Latency, sample_latency
 from bench.measuring.memory import peak_bytes
+from bench.model import mixer
 from bench.model.model import build as build_model
 
 NUM_EMOTIONS = 8  # the head of a timed encoder: the widest corpus, 0.1 % of the time
+TOKENS_PER_S = 3  # of text, where there is text: 150 words a minute, 1.2 tokens a word
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,21 @@ class Measurement:
     parameters: int
 
 
-def mel_frames(shape: Shape) -> int:
-    """Frames of log-mel in an utterance of this length."""
+def input_frames(shape: Shape) -> int:
+    """Frames of features in an utterance of this length."""
     return max(1, round(shape.seconds * 1000 / shape.features.hop_ms))
 
 
+def text_tokens(shape: Shape) -> int:
+    """Tokens of text beside an utterance of this length; 0 where the model reads none."""
+    if not isinstance(shape.features, Pretrained) or shape.features.text is None:
+        return 0
+    return max(1, round(shape.seconds * TOKENS_PER_S))
+
+
 def encoder_frames(shape: Shape) -> int:
-    """Frames that reach the mixers, hence T of a mixer that is timed alone."""
-    return math.ceil(mel_frames(shape) / shape.encoder.subsampling)
+    """Frames that reach the mixers, text after speech; hence T of a mixer that is timed alone."""
+    return math.ceil(input_frames(shape) / shape.encoder.subsampling) + text_tokens(shape)
 
 
 def build(shape: Shape) -> Target:
@@ -89,34 +99,47 @@ def measure(job: Job) -> Measurement:
 
 
 def _mixer(shape: Shape) -> Target:
-    settings, direction = shape.encoder, shape.system.direction
-    mixer = mixers.build(shape.system.layout, settings.d_model, settings.num_heads, direction=direction)
-    return _target(mixer, [mixer], encoder_frames(shape), settings.d_model, shape)
+    """The mixer as its encoder would build it, over the frames that would reach it."""
+    assert not isinstance(shape.encoder, Recurrent)  # `profile.curves` plans no mixer for it
+    layer = mixer.build(shape.system.layout, shape.encoder, shape.system.direction)
+    length = encoder_frames(shape)
+    x = torch.randn(shape.batch, length, shape.encoder.d_model)
+    return _target(layer, (x,), _told(layer, "flops", length), shape)
 
 
 def _encoder(shape: Shape) -> Target:
+    """The whole model, from features on: the extractor of hidden states is no part of it."""
     model = build_model(shape.features, shape.encoder, shape.system, NUM_EMOTIONS)
-    inside = [module for module in model.modules() if isinstance(module, mixers.TokenMixer)]
-    return _target(model, inside, mel_frames(shape), shape.features.num_mels, shape)
+    return _target(model, _features(shape), None, shape)
 
 
-def _target(
-    model: nn.Module, inside: list[mixers.TokenMixer], length: int, width: int, shape: Shape
-) -> Target:
-    """Forward pass of `model` over one whole utterance; `inside` are its mixers, whose state it keeps."""
+def _features(shape: Shape) -> tuple[Tensor | None, ...]:
+    """Random arguments of `Model.forward`: frames without padding, and text where the model reads it."""
+    settings, length = shape.features, input_frames(shape)
+    if not isinstance(settings, Pretrained):
+        return (torch.randn(shape.batch, length, settings.width),)
+    states = torch.randn(shape.batch, length, settings.num_states, settings.width)
+    if settings.text is None:
+        return (states,)
+    return states, None, torch.randn(shape.batch, text_tokens(shape), settings.text.width)
+
+
+def _target(model: nn.Module, inputs: tuple[Tensor | None, ...], flops: int | None, shape: Shape) -> Target:
+    """Forward pass of `model` over one whole utterance; its state is that of the mixers in it."""
     dtype = getattr(torch, shape.dtype)
     model = model.to(dtype).eval()
-    x = torch.randn(shape.batch, length, width, dtype=dtype)
-    states = [_told(mixer, "state_bytes", encoder_frames(shape), dtype) for mixer in inside]
+    arguments = [value if value is None else value.to(dtype) for value in inputs]
+    inside = [module for module in model.modules() if isinstance(module, mixers.TokenMixer)]
+    states = [_told(module, "state_bytes", encoder_frames(shape), dtype) for module in inside]
 
     @torch.inference_mode()
     def run() -> Tensor:
-        return model(x)
+        return model(*arguments)
 
     return Target(
         run=run,
-        state_bytes=None if None in states else sum(state for state in states if state is not None),
-        flops=_told(model, "flops", length),
+        state_bytes=None if None in states or not states else sum(filter(None, states)),
+        flops=flops,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
 

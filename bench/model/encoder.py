@@ -3,6 +3,9 @@
     log-mel → subsampling convolutions → + depthwise-convolution positions
             → L × [x + mixer(norm x) ; x + feed-forward(norm x)] → norm
 
+Hidden states of frozen encoders come in by `bench.model.front` instead, and text stands after the speech.
+Cepstra are convolved as log-mels are.
+
 The position encoding is a convolution (wav2vec 2.0), so no mixer is position-blind. In every convolution
 padding counts as the zeros beyond the ends; with `direction="causal"` each looks back only, so the encoder
 as a whole is causal.
@@ -10,15 +13,13 @@ as a whole is causal.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import mixers
 from bench import config
-from bench.errors import SuiteError
+from bench.model import mixer
+from bench.model.front import HiddenStates, joined, projection
 
 
 class Subsampling(nn.Module):
@@ -114,29 +115,13 @@ class Block(nn.Module):
         return x + self.dropout(self.feedforward(x))
 
 
-def _mixer(name: str, settings: config.Encoder, direction: config.Direction) -> mixers.TokenMixer:
-    """One layer's mixer: of matched size, or of its published layer's where it has one and that is asked.
-
-    SuiteError with the mixer's own reason where it cannot be built at that width.
-    """
-    d, heads = settings.d_model, settings.num_heads
-    options = {}
-    try:
-        if settings.match == "stock":
-            with suppress(NotImplementedError):
-                options = mixers.info(name).cls.stock_options(d, heads)
-        return mixers.build(name, d, heads, direction, **options)
-    except ValueError as error:
-        raise SuiteError(f"mixer {name}: {error}") from error
-
-
 class Encoder(nn.Module):
-    """Log-mel (B, T, M), mask (B, T) → frames (B, ⌈T/subsampling⌉, D) and their mask."""
+    """Features and their masks, as `Model` has them → frames (B, ⌈T/subsampling⌉ + W, D) and their mask."""
 
     def __init__(
         self,
         settings: config.Encoder,
-        num_mels: int,
+        features: config.AnyFeatures,
         names: tuple[str, ...],
         direction: config.Direction,
         feedforward: int,
@@ -144,18 +129,39 @@ class Encoder(nn.Module):
         """`names` holds one mixer name a layer; `feedforward` is the hidden width of every block."""
         super().__init__()
         d = settings.d_model
-        self.subsampling = Subsampling(num_mels, settings.front_channels, d, settings.subsampling, direction)
+        self.front = _front(settings, features, direction)
+        text = features.text if isinstance(features, config.Pretrained) else None
+        self.text = None if text is None else projection(text.width, d)
         self.positions = Positions(d, settings.position_kernel, direction)
         self.dropout = nn.Dropout(settings.dropout)
         self.norm = nn.LayerNorm(d)
         self.blocks = nn.ModuleList(
-            Block(_mixer(name, settings, direction), d, feedforward, settings.dropout) for name in names
+            Block(mixer.build(name, settings, direction), d, feedforward, settings.dropout) for name in names
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Encoded frames and their mask (None where none was given)."""
-        x, mask = self.subsampling(x, mask)
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        text: Tensor | None = None,
+        text_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Encoded frames, text after speech, and their mask (None where none was given)."""
+        x, mask = self.front(x, mask)
+        if self.text is not None:
+            assert text is not None
+            x, mask = joined(x, mask, self.text(text), text_mask)
         x = self.dropout(x + self.positions(x, mask))
         for block in self.blocks:
             x = block(x, mask)
         return self.norm(x), mask
+
+
+def _front(
+    settings: config.Encoder, features: config.AnyFeatures, direction: config.Direction
+) -> Subsampling | HiddenStates:
+    """What brings these features to frames of width d_model."""
+    d, rate = settings.d_model, settings.subsampling
+    if isinstance(features, config.Pretrained):
+        return HiddenStates(features, d, rate)
+    return Subsampling(features.width, settings.front_channels, d, rate, direction)

@@ -39,9 +39,10 @@ def build(
     features: config.AnyFeatures, encoder: config.AnyEncoder, system: config.System, num_outputs: int
 ) -> Model:
     """An untrained model, drawn from torch's global random stream; SuiteError where the parts do not fit."""
-    from bench.model import recogniser
+    from bench.model import bare, recogniser
 
-    assert isinstance(features, config.Features)
+    if isinstance(encoder, config.Bare):
+        return bare.build(features, encoder, system, num_outputs)
     assert isinstance(encoder, config.Encoder)
     return recogniser.build(features, encoder, system, num_outputs)
 

@@ -1,14 +1,18 @@
-"""Attentive statistics pooling: from frames to one vector an utterance, over real frames alone.
+"""Attentive pooling: from frames to one vector an utterance, over real frames alone.
 
-    a_t = softmax_t(wᵀ tanh(W x_t)) ;  μ = Σ a_t x_t ;  σ = sqrt(Σ a_t (x_t − μ)²) ;  output [μ; σ]
+    AttentivePooling   a_t = softmax_t(wᵀ tanh(W x_t)); μ = Σ a_t x_t; σ = sqrt(Σ a_t (x_t − μ)²); [μ; σ]
+    QueryPooling       a_t = softmax_t(qᵀ x_t); Σ a_t x_t
 
-Okabe et al. 2018, "Attentive Statistics Pooling", eq. 5 and 6 (arXiv 1803.10963).
+The first is statistics pooling, Okabe et al. 2018, eq. 5 and 6 (arXiv 1803.10963); the second is that of
+arXiv 2603.15120, whose product is unscaled.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from mixers.parts import wide
 
 
 class AttentivePooling(nn.Module):
@@ -20,11 +24,7 @@ class AttentivePooling(nn.Module):
 
     def weights(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attention over frames, (B, T), summing to 1 over real frames; 0 on padding."""
-        scores = self.score(x).squeeze(-1).float()
-        if mask is None:
-            return scores.softmax(-1)
-        # A finite floor keeps an all-padding row finite.
-        return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1) * mask
+        return _shares(self.score(x), mask)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Weighted mean and standard deviation of the real frames."""
@@ -32,3 +32,25 @@ class AttentivePooling(nn.Module):
         mean = weights @ x
         variance = weights @ (x - mean).square()
         return torch.cat([mean, (variance + 1e-5).sqrt()], -1).squeeze(1)
+
+
+class QueryPooling(nn.Module):
+    """(B, T, D) and mask (B, T) → (B, D)."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(d_model, 1, bias=False)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Weighted mean of the real frames."""
+        weights = _shares(self.query(x), mask).to(x.dtype)
+        return (weights.unsqueeze(1) @ x).squeeze(1)
+
+
+def _shares(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Softmax of scores (B, T, 1) over the real frames, (B, T), at least in float32; 0 on padding."""
+    scores = wide(scores.squeeze(-1))
+    if mask is None:
+        return scores.softmax(-1)
+    # A finite floor keeps an all-padding row finite.
+    return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1) * mask

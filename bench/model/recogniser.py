@@ -1,6 +1,6 @@
-"""The whole recogniser, log-mel to emotion logits, and the rule that makes sizes equal.
+"""The whole recogniser, features to emotion logits, and the rule that makes sizes equal.
 
-    model = build(features, encoder, System(layout="retnet"), num_emotions=8)
+    model = build(features, encoder, System(layout="retnet"), num_outputs=8)
     logits = model(frames, mask)            # (B, T, M), (B, T) → (B, 8)
 
 `match="params"`: the softmax encoder sets the size (feed-forward width = ratio · d_model), and every
@@ -28,12 +28,12 @@ from bench.model.pooling import AttentivePooling
 class Recogniser(Model):
     """Encoder, attentive pooling over real frames, linear head."""
 
-    def __init__(self, encoder: Encoder, d_model: int, num_emotions: int, dropout: float) -> None:
+    def __init__(self, encoder: Encoder, d_model: int, num_outputs: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
         self.pooling = AttentivePooling(d_model, d_model // 2)
         self.head = nn.Sequential(
-            nn.LayerNorm(2 * d_model), nn.Dropout(dropout), nn.Linear(2 * d_model, num_emotions)
+            nn.LayerNorm(2 * d_model), nn.Dropout(dropout), nn.Linear(2 * d_model, num_outputs)
         )
 
     def forward(
@@ -43,8 +43,8 @@ class Recogniser(Model):
         text: Tensor | None = None,
         text_mask: Tensor | None = None,
     ) -> Tensor:
-        """Log-mel (B, T, M) float, mask (B, T) bool with True = real → logits (B, num_emotions)."""
-        return self.head(self.pooling(*self.encoder(frames, mask)))
+        """Frames (B, T, M) or hidden states (B, T, L, M), text (B, W, N), their masks → (B, num_outputs)."""
+        return self.head(self.pooling(*self.encoder(frames, mask, text, text_mask)))
 
     def parameter_counts(self) -> Parameters:
         """Trained parameters in all, in the mixers, and the feed-forward width."""
@@ -57,15 +57,14 @@ class Recogniser(Model):
 
 
 def build(
-    features: config.Features, encoder: config.Encoder, system: config.System, num_emotions: int
+    features: config.AnyFeatures, encoder: config.Encoder, system: config.System, num_outputs: int
 ) -> Recogniser:
     """An untrained recogniser, drawn from torch's global random stream."""
-    width = feedforward_width(encoder, system)
-    return _build(features.num_mels, encoder, system, num_emotions, width)
+    return _build(features, encoder, system, num_outputs, feedforward_width(encoder, system))
 
 
 def feedforward_width(encoder: config.Encoder, system: config.System) -> int:
-    """Hidden feed-forward width of a layout under the encoder's matching rule.
+    """Hidden feed-forward width of a layout under the encoder's matching rule, whatever the features.
 
     SuiteError where the mixers alone outweigh the whole softmax encoder.
     """
@@ -86,15 +85,18 @@ def feedforward_width(encoder: config.Encoder, system: config.System) -> int:
 
 
 def _build(
-    num_mels: int, encoder: config.Encoder, system: config.System, num_emotions: int, width: int
+    features: config.AnyFeatures, encoder: config.Encoder, system: config.System, num_outputs: int, width: int
 ) -> Recogniser:
     names = expand(system.layout, encoder.num_layers)
-    body = Encoder(encoder, num_mels, names, system.direction, width)
-    return Recogniser(body, encoder.d_model, num_emotions, encoder.dropout)
+    body = Encoder(encoder, features, names, system.direction, width)
+    return Recogniser(body, encoder.d_model, num_outputs, encoder.dropout)
 
 
 @cache
 def _weight(encoder: config.Encoder, system: config.System) -> int:
-    """Parameters of the recogniser at feed-forward width 1; built on no device, so it costs no memory."""
+    """Parameters of the recogniser at feed-forward width 1; built on no device, so it costs no memory.
+
+    Of log-mels: the front is the same for all layouts, and a difference of two weights is what is asked.
+    """
     with torch.device("meta"):
-        return size(_build(1, encoder, system, 1, 1))
+        return size(_build(config.Features(num_mels=1), encoder, system, 1, 1))

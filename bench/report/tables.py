@@ -227,8 +227,7 @@ def _profile_row(profile: ProfileRecord) -> dict[str, Any]:
         "hardware": _hardware(profile),
         "device": shape.device,
         "network": content_id(Network(features=shape.features, encoder=shape.encoder)),
-        "setting": f"{shape.encoder.num_layers} layers of width {shape.encoder.d_model}, "
-        f"{shape.encoder.num_heads} heads",
+        "setting": shape.encoder.summary,
         "target": shape.target,
         "layout": shape.system.layout,
         "direction": shape.system.direction,

@@ -93,7 +93,7 @@ def test_shared_parts_start_from_the_same_weights_in_every_layout():
     """The comparison is paired from the first step: only the blocks differ between two students."""
     first, second = model("softmax"), model("retnet")
     torch.testing.assert_close(
-        first.encoder.subsampling.state_dict(), second.encoder.subsampling.state_dict(), rtol=0, atol=0
+        first.encoder.front.state_dict(), second.encoder.front.state_dict(), rtol=0, atol=0
     )
 
 

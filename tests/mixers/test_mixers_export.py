@@ -59,7 +59,17 @@ def exported(tmp_path_factory):
 @pytest.mark.parametrize("name", mixers.available())
 def test_onnxruntime_agrees_at_every_batch_and_length(name, direction, exported):
     torch.manual_seed(0)
-    mixer = mixers.build(name, WIDTH, HEADS, direction).eval()
+    agrees_everywhere(mixers.build(name, WIDTH, HEADS, direction).eval(), exported)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("direction", ["causal", "bidirectional"])
+def test_fox_whose_query_heads_share_keys_and_values_exports_too(direction, exported):
+    torch.manual_seed(0)
+    agrees_everywhere(mixers.build("fox", WIDTH, HEADS, direction, query_heads=8).eval(), exported)
+
+
+def agrees_everywhere(mixer: mixers.TokenMixer, exported) -> None:
     session = exported(mixer)
     names = [argument.name for argument in session.get_inputs()]
     for shape in SHAPES:

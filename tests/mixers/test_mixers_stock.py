@@ -235,6 +235,15 @@ def test_query_heads_that_share_keys_and_values_agree_with_fla():
     torch.testing.assert_close(ops.forgetting_attention(q, k, v, g), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("check", [*contract.CHECKS, *streaming.STREAMING_CHECKS], ids=contract.said)
+def test_fox_whose_query_heads_share_keys_and_values_keeps_the_whole_contract(check):
+    def make(direction: str) -> TokenMixer:
+        torch.manual_seed(0)
+        return mixers.build("fox", contract.WIDTH, 2, direction, query_heads=8)
+
+    check(make)
+
+
 # On a GPU, against the layers themselves
 
 FLA = {  # class and settings of the study's layers, and Mamba-2's own defaults
