@@ -37,7 +37,7 @@ Which token mixer should a speech emotion recogniser use? Train every mixer alik
   corpora prepare NAME…  read the audio and cache its features now
   corpora fetch NAME…  download open corpora from their official addresses into the data folder
   corpora make msp_podcast  write a synthetic MSP-Podcast in the delivered layout, of any size
-  predict FILE…        emotion probabilities of recordings from a trained checkpoint
+  predict FILE…        emotions (and attributes) of recordings from a trained checkpoint
 
 presets:
   demo                 every mixer on a generated corpus; minutes on two cores, needs no data

@@ -148,7 +148,7 @@ class MakeFlags(Settings):
 
 
 class PredictFlags(Settings):
-    """Emotion probabilities of recordings."""
+    """Emotion probabilities of recordings, and their attributes where these are trained."""
 
     files: tyro.conf.Positional[tuple[Path, ...]]  # wav or flac, any sampling rate
     checkpoint: Path | None = None  # else the best on its dev split of those in results/checkpoints

@@ -1,16 +1,18 @@
-"""Emotion probabilities of recordings, from a trained checkpoint.
+"""Emotions and attributes of recordings, from a trained checkpoint.
 
 table = predict([Path("clip.wav")], best_checkpoint(Store(Path("results"))))
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from bench.errors import Problem, SuiteError, UnusableFiles
+from bench.evidence.records import RunRecord
 from bench.evidence.store import Store
 from bench.features.audio import AudioError, read
 from bench.training import checkpoint
@@ -19,7 +21,8 @@ from bench.training import checkpoint
 def best_checkpoint(store: Store) -> Path:
     """The checkpoint in the results folder whose run scored best on its dev split.
 
-    Test scores have no say. SuiteError where there is no checkpoint.
+    By UAR; by mean CCC where no run has trained emotions. Test scores have no say.
+    SuiteError where there is no checkpoint.
     """
     runs = [run for run in store.runs() if run.status == "ok" and store.checkpoint_path(run.id).is_file()]
     if not runs:
@@ -27,12 +30,16 @@ def best_checkpoint(store: Store) -> Path:
             f"no checkpoint under {store.root / 'checkpoints'}; train one with `serbench run` "
             "or name one with --checkpoint"
         )
-    best = max(runs, key=lambda run: (not run.synthetic, run.metrics["dev"]["uar"], run.id))
-    return store.checkpoint_path(best.id)
+    return store.checkpoint_path(max(runs, key=_rank).id)
+
+
+def _rank(run: RunRecord) -> tuple[bool, bool, float, str]:
+    dev = run.metrics["dev"]
+    return not run.synthetic, "uar" in dev, dev.get("uar", dev.get("ccc", -math.inf)), run.id
 
 
 def predict(files: Sequence[Path], checkpoint_path: Path) -> pd.DataFrame:
-    """One row a file: `file`, then one probability column an emotion.
+    """One row a file: `file`, a probability column an emotion, a column an attribute (on the corpus's scale).
 
     UnusableFiles lists every file that cannot be read.
     """
@@ -44,11 +51,11 @@ def predict(files: Sequence[Path], checkpoint_path: Path) -> pd.DataFrame:
         except AudioError as error:
             problems.append(Problem(file, str(error)))
             continue
-        rows.append({"file": str(file)} | trained.probabilities(waveform))
+        rows.append({"file": str(file)} | trained.recognise(waveform))
     if problems:
         raise UnusableFiles(
             f"predict: {len(problems)} of {len(files)} files cannot be used",
             problems,
             "Mend them or leave them out.",
         )
-    return pd.DataFrame(rows, columns=["file", *trained.emotions])
+    return pd.DataFrame(rows, columns=["file", *trained.emotions, *trained.attributes])

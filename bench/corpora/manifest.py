@@ -18,7 +18,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.attributes import ATTRIBUTES
 from bench.errors import Problem, SuiteError
+
+NEARLY_ALL = 0.95  # share of the utterances that must have an attribute for a corpus to have it
 
 COLUMNS = {
     "utterance": "str",  # unique within the corpus
@@ -118,6 +121,12 @@ class Manifest:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Those of arousal, valence and dominance that are known of (nearly) all utterances."""
+        share = self.table[list(ATTRIBUTES)].notna().mean()
+        return tuple(name for name in ATTRIBUTES if share[name] >= NEARLY_ALL)
 
     def protocol(self, name: str) -> str:
         """The full name of a protocol: a corpus of several releases calls "official" `official-2.0`.

@@ -2,7 +2,8 @@
 
 Utterances of one speaker stand or fall together, so whole speakers are drawn with replacement
 (one stage; Davison and Hinkley 1997, §3.8), not utterances. A draw gives each speaker a multinomial
-weight; confusion counts times weights, summed, are the draw's confusion matrix.
+weight; what is summed over utterances (confusion counts, the sums of a concordance) times weights, summed
+over speakers, is the draw's.
 
     weights = speaker_weights(speakers=24)            # the same draws for every system: pairs them
     ours = estimate(uar, Resample.of(counts, weights))
@@ -11,7 +12,7 @@ weight; confusion counts times weights, summed, are the draw's confusion matrix.
 
 With several seeds the metric is taken seed by seed on the pooled counts and averaged. The interval is
 thus about the choice of speakers, not about retraining. Counts are whole numbers, exact in float64, so
-the result does not depend on the order of summation and repeats to the last bit.
+their scores do not depend on the order of summation and repeat to the last bit.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.evidence.metrics import Metric
+from bench.evidence.metrics import Counts, Metric
 
 DRAWS = 10_000
 Weights = npt.NDArray[np.int64]  # (draw, speaker)
@@ -65,21 +66,24 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Resample:
-    """Pooled confusion counts of a system: `point` (seed, C, C) and `draws` (draw, seed, C, C)."""
+    """Pooled statistics of a system: `point` (seed, …) and `draws` (draw, seed, …).
+
+    The last axes are those of one speaker's: (C, C) confusion counts, (A, 6) sums.
+    """
 
     point: npt.NDArray[np.float64]
     draws: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, counts: npt.NDArray[np.int64], weights: Weights) -> Resample:
-        """From counts (seed, speaker, C, C) and weights (draw, speaker)."""
-        exact = np.asarray(counts, dtype=np.float64)
-        seeds, speakers, classes, _ = exact.shape
+    def of(cls, statistics: Counts, weights: Weights) -> Resample:
+        """From statistics (seed, speaker, …) and weights (draw, speaker)."""
+        exact = np.asarray(statistics, dtype=np.float64)
+        seeds, speakers, *shape = exact.shape
         if weights.shape[1] != speakers:
-            raise ValueError(f"weights for {weights.shape[1]} speakers, counts of {speakers}")
-        columns = exact.transpose(1, 0, 2, 3).reshape(speakers, -1)
+            raise ValueError(f"weights for {weights.shape[1]} speakers, statistics of {speakers}")
+        columns = np.moveaxis(exact, 1, 0).reshape(speakers, -1)
         drawn = weights.astype(np.float64) @ columns
-        return cls(exact.sum(axis=1), drawn.reshape(-1, seeds, classes, classes))
+        return cls(exact.sum(axis=1), drawn.reshape(len(weights), seeds, *shape))
 
 
 def speaker_weights(speakers: int, draws: int = DRAWS, seed: int = 0) -> Weights:
@@ -94,5 +98,5 @@ def speaker_weights(speakers: int, draws: int = DRAWS, seed: int = 0) -> Weights
 
 
 def estimate(metric: Metric, resample: Resample) -> Estimate:
-    """Score of a system: the metric of each seed's pooled counts, averaged over seeds."""
+    """Score of a system: the metric of each seed's pooled statistics, averaged over seeds."""
     return Estimate(float(metric(resample.point).mean()), metric(resample.draws).mean(axis=-1))

@@ -33,16 +33,17 @@ def by_speaker(
     if np.isnan(logits).any():
         row = int(np.isnan(logits).any(axis=1).argmax())
         raise SuiteError(f"predictions hold a NaN logit in row {row}; delete the run's record to redo it")
-    speaker = _positions(predictions["speaker"], speakers, "speaker")
-    label = _positions(predictions["label"], emotions, "label")
+    speaker = positions(predictions["speaker"], speakers, "speaker")
+    label = positions(predictions["label"], emotions, "label")
     size = len(emotions)
     flat = (speaker * size + label) * size + logits.argmax(axis=1)
     return np.bincount(flat, minlength=len(speakers) * size * size).reshape(len(speakers), size, size)
 
 
-def _positions(values: pd.Series, known: Sequence[str], what: str) -> npt.NDArray[np.intp]:
-    positions = pd.Index(known).get_indexer(pd.Index(values))
-    if (positions < 0).any():
-        stranger = values.iloc[int((positions < 0).argmax())]
+def positions(values: pd.Series, known: Sequence[str], what: str) -> npt.NDArray[np.intp]:
+    """Where each value stands in `known`; SuiteError naming the first that does not, as a `what`."""
+    found = pd.Index(known).get_indexer(pd.Index(values))
+    if (found < 0).any():
+        stranger = values.iloc[int((found < 0).argmax())]
         raise SuiteError(f"predictions hold the {what} {stranger!r}, none of {', '.join(known)}")
-    return positions
+    return found

@@ -24,7 +24,7 @@ Scores = npt.NDArray[np.float64]
 Metric = Callable[[Counts], Scores]
 
 
-def _ratio(numerator: Counts, denominator: Counts) -> Scores:
+def ratio(numerator: Counts, denominator: Counts) -> Scores:
     """Elementwise quotient; NaN where the denominator is 0."""
     empty = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
     return np.divide(numerator, denominator, out=empty, where=denominator > 0)
@@ -34,35 +34,35 @@ def _hits(counts: Counts) -> Counts:
     return np.diagonal(counts, axis1=-2, axis2=-1)
 
 
-def _mean_of_present(scores: Scores) -> Scores:
+def mean_of_present(scores: Scores) -> Scores:
     """Mean over the last axis, NaN entries left out; NaN where all are."""
     present = ~np.isnan(scores)
-    return _ratio(np.where(present, scores, 0.0).sum(axis=-1), present.sum(axis=-1))
+    return ratio(np.where(present, scores, 0.0).sum(axis=-1), present.sum(axis=-1))
 
 
 def recalls(counts: Counts) -> Scores:
     """Recall of every class, (…, C); NaN where the class is absent from the reference."""
-    return _ratio(_hits(counts), counts.sum(axis=-1))
+    return ratio(_hits(counts), counts.sum(axis=-1))
 
 
 def recall_of(index: int) -> Metric:
     """The metric "recall of class `index`"."""
-    return lambda counts: _ratio(counts[..., index, index], counts[..., index, :].sum(axis=-1))
+    return lambda counts: ratio(counts[..., index, index], counts[..., index, :].sum(axis=-1))
 
 
 def uar(counts: Counts) -> Scores:
     """Unweighted average recall, (…): mean recall of the classes that are present in the reference."""
-    return _mean_of_present(recalls(counts))
+    return mean_of_present(recalls(counts))
 
 
 def macro_f1(counts: Counts) -> Scores:
     """Macro-F1, (…): mean F1 = 2·hits / (reference + predicted) of the classes present in either."""
-    return _mean_of_present(_ratio(2 * _hits(counts), counts.sum(axis=-1) + counts.sum(axis=-2)))
+    return mean_of_present(ratio(2 * _hits(counts), counts.sum(axis=-1) + counts.sum(axis=-2)))
 
 
 def wa(counts: Counts) -> Scores:
     """Weighted accuracy, (…): the share of utterances recognised."""
-    return _ratio(_hits(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
+    return ratio(_hits(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
 
 
 def summary(counts: Counts, emotions: Sequence[str]) -> dict[str, float]:

@@ -6,8 +6,9 @@
     predictions     per-utterance logits        results/predictions/<run id>.parquet
 
 Predictions have the columns `split` ("dev", and "test" or "test1", "test2", …), `utterance`, `speaker`,
-`gender`, `duration_s`, `label` and one `logit_<emotion>` float column a class. Reading and writing:
-`bench.evidence.store`.
+`gender`, `duration_s`, `label`; where emotions are trained one `logit_<emotion>` float column a class; where
+attributes are trained `<attribute>` (the truth, NaN where unknown) and `predicted_<attribute>`, both on the
+corpus's scale. Reading and writing: `bench.evidence.store`.
 This module and its neighbours import no torch.
 """
 
@@ -55,12 +56,13 @@ class Parameters(Settings):
 
 
 class Epoch(Settings):
-    """One line of the learning curve."""
+    """One line of the learning curve; None: not trained, or not defined on dev."""
 
     epoch: int
     train_loss: float
-    dev_uar: float
-    dev_macro_f1: float
+    dev_uar: float | None = None
+    dev_macro_f1: float | None = None
+    dev_ccc: float | None = None  # mean over the attributes
 
 
 class Cost(Settings):
@@ -73,7 +75,11 @@ class Cost(Settings):
 
 
 class RunRecord(Settings):
-    """One trained cell. `metrics[split][name]`: uar, macro_f1, wa and recall_<emotion>, as fractions."""
+    """One trained cell.
+
+    `metrics[split][name]`: uar, macro_f1, wa and recall_<emotion> as fractions where emotions are trained;
+    ccc (the mean) and ccc_<attribute> where attributes are.
+    """
 
     kind: Literal["run"] = "run"
     schema_version: Literal[1] = 1
@@ -83,7 +89,8 @@ class RunRecord(Settings):
     label: Label
     synthetic: bool
     corpus_title: str
-    emotions: tuple[str, ...]
+    emotions: tuple[str, ...]  # told apart; none where attributes alone are trained
+    attributes: tuple[str, ...] = ()  # predicted
     status: Status
     reason: str = ""  # why, where status is not "ok"
     utterances: dict[str, int] = Field(default_factory=dict)  # per split

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.report import units
+from bench.report import headline, units
 from bench.report.tables import BASELINE
 
 
@@ -23,18 +23,20 @@ def accuracy(rows: pd.DataFrame) -> str:
     if ranked.empty:
         return "No system has been scored on every fold yet."
     best = ranked.iloc[0]
-    score = f"{units.percent(best['uar'])} % UAR"
+    measure = headline.of(ranked)
+    score = measure.said(best[measure.column])
     if best["layout"] == BASELINE:
         return _softmax_leads(best["name"], score, ranked[ranked["direction"] == best["direction"]].iloc[1:])
     if pd.isna(best["delta"]):
         return f"{best['name']} scores highest, {score}; there is no comparable softmax beside it."
-    interval = f"95 % interval {units.points(best['delta_low'])} to {units.points(best['delta_high'])}"
+    low, high = (measure.difference(best[f"delta_{end}"]) for end in ("low", "high"))
+    interval = f"95 % interval {low} to {high}"
     if best["delta_low"] > 0:
-        gain = units.points(best["delta"]).lstrip("+")
-        return f"{best['name']} scores highest, {score}, and beats softmax by {gain} points ({interval})."
+        gain = measure.gap(best["delta"])
+        return f"{best['name']} scores highest, {score}, and beats softmax by {gain} ({interval})."
     return (
         f"{best['name']} scores highest, {score}, but cannot be told apart from softmax "
-        f"({units.points(best['delta'])} points, {interval})."
+        f"({measure.lead(best['delta'])}, {interval})."
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.report import findings, units
+from bench.report import findings, headline, units
 from bench.report.sections import (
     LATENCY_SECONDS,
     MEMORY_SECONDS,
@@ -35,12 +35,16 @@ far a score would move with other speakers, not with another training. Δ is the
 of the same direction, in percentage points, paired on the same draws; intervals are not adjusted for the
 number of systems. Latency and memory are those of the whole encoder, log-mel to emotion.
 """
+_CONCORDANCE = """\
+CCC is the concordance correlation coefficient of an attribute, or the mean of all; where no emotions are
+trained, the mean orders the table and Δ is the difference in it.
+"""
 _SYNTHETIC = "Synthetic corpus (smoke test, not a result)"
 
 
 def markdown(accuracy: pd.DataFrame, profiles: pd.DataFrame) -> str:
     """The leaderboard as a Markdown document; `accuracy` must not be empty."""
-    parts = [_INTRODUCTION]
+    parts = [_INTRODUCTION, *([_CONCORDANCE] if accuracy["attributes"].any() else [])]
     for synthetic, heading in ((False, "##"), (True, "###")):
         sections = accuracy[accuracy["synthetic"] == synthetic]
         if synthetic and len(sections):
@@ -67,15 +71,21 @@ def _table(rows: Sequence[Mapping[str, str]]) -> str:
 
 def _circumstances(rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
-    count = len(tested_emotions(rows))
-    scored = (
-        f"{scope(rows)}; {count} emotions, so chance is {units.percent(1 / count)} % UAR." if count else ""
-    )
+    tested = _tested(rows)
+    scored = f"{scope(rows)}; {tested}." if tested else ""
     if first["split"] == "dev":
         scored += " The epoch was chosen on these, so the scores flatter."
     return (
         f"{scored} {first['setting'][:1].upper()}{first['setting'][1:]}. Preset: {first['presets']}.".strip()
     )
+
+
+def _tested(rows: pd.DataFrame) -> str:
+    """What was recognised, and how well guessing does; empty where nothing was scored."""
+    count, attributes = len(tested_emotions(rows)), rows["attributes"].iloc[0]
+    emotions = [f"{count} emotions, so chance is {units.percent(1 / count)} % UAR"] if count else []
+    predicted = [f"CCC of {units.listing(attributes)}"] if len(attributes) and rows["folds"].any() else []
+    return "; ".join(emotions + predicted)
 
 
 def _placed(rows: pd.DataFrame) -> list[tuple[str, pd.Series]]:
@@ -89,10 +99,7 @@ def _cells(row: pd.Series, place: str, hardware: Sequence[str], profiles: pd.Dat
         "System": row["name"].removesuffix(", causal"),
         "Direction": row["direction"],
         "Parameters (k)": units.MISSING if np.isnan(row["parameters"]) else f"{row['parameters'] / 1e3:.0f}",
-        "UAR %": _with_interval(row, "uar", units.percent),
-        "Δ to softmax": _with_interval(row, "delta", units.points),
-        "Macro-F1 %": units.percent(row["macro_f1"]),
-        "WA %": units.percent(row["wa"]),
+        **_scores(row),
     }
     for number, name in enumerate(hardware, start=1):
         mark = f" [{number}]" if len(hardware) > 1 else ""
@@ -104,6 +111,20 @@ def _cells(row: pd.Series, place: str, hardware: Sequence[str], profiles: pd.Dat
         )
         cells[f"Memory at {units.seconds(MEMORY_SECONDS)}{mark}"] = _cost(long, "peak_bytes", units.memory)
     return cells | {"Folds × seeds": row["note"] or _scored(row)}
+
+
+def _scores(row: pd.Series) -> dict[str, str]:
+    """The headline score and its difference to softmax, then the others that the comparison has."""
+    first = headline.UAR if row["emotions"] else headline.CCC
+    cells = {
+        first.head: _with_interval(row, first.column, first.written),
+        "Δ to softmax": _with_interval(row, "delta", first.difference),
+    }
+    if row["emotions"]:
+        cells |= {"Macro-F1 %": units.percent(row["macro_f1"]), "WA %": units.percent(row["wa"])}
+    if row["attributes"]:
+        cells["CCC"] = _with_interval(row, "ccc", units.concordance)
+    return cells | {f"CCC {name}": units.concordance(row[f"ccc_{name}"]) for name in row["attributes"]}
 
 
 def _scored(row: pd.Series) -> str:
@@ -136,11 +157,15 @@ def _failures(rows: pd.DataFrame) -> str:
 
 
 def csv(accuracy: pd.DataFrame, profiles: pd.DataFrame) -> str:
-    """The same rows for programs: every column of the accuracy table, fractions, ms and bytes.
+    """The same rows for programs: the columns of the accuracy table, fractions, ms and bytes.
+
+    Those of attributes are left out where none were trained.
 
     The costs stand in `hardware_<n>`, `latency_10s_ms_<n>` and `memory_60s_bytes_<n>`; 1 is the hardware with
     most profiles.
     """
+    if not accuracy["attributes"].any():
+        accuracy = accuracy.drop(columns="attributes").filter(regex="^(?!ccc)")
     rows = [_csv_row(row, hardware_of(group, profiles), profiles) for group, row in _with_group(accuracy)]
     return pd.DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
@@ -153,7 +178,7 @@ def _with_group(accuracy: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.Serie
 
 def _csv_row(row: pd.Series, hardware: Sequence[str], profiles: pd.DataFrame) -> dict[str, Any]:
     columns = {str(name): value for name, value in row.items() if name != "support"}
-    columns |= {"emotions": " ".join(row["emotions"]), "mixers": " ".join(row["mixers"])}
+    columns |= {name: " ".join(row[name]) for name in ("emotions", "attributes", "mixers") if name in row}
     columns["failures"] = "; ".join(row["failures"])
     for number, name in enumerate(hardware, start=1):
         short, long = (

@@ -1,7 +1,7 @@
 """One system's predictions of a split, pooled over folds: what is scored, and whether it may be compared.
 
-    scored = score(store, runs, folds={0, 1, 2, 3, 4}, split="test")
-    estimates(scored, emotions)["uar"].interval()
+    scored = score(Predictions(store), runs, folds={0, 1, 2, 3, 4}, split="test")
+    estimates(scored)["uar"].interval()
     obstacle(scored, folds, common_utterances([...]))      # "" or why it has no place in the order
 
 A seed counts once it has every fold; a system without such a seed is scored on its fullest seed and is
@@ -11,7 +11,8 @@ incomplete. Systems scored on the same speakers share the bootstrap draws, which
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,34 +21,77 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.errors import SuiteError
+from bench.evidence import concordance, confusion
 from bench.evidence.bootstrap import Estimate, Resample, Weights, estimate, speaker_weights
-from bench.evidence.confusion import by_speaker
-from bench.evidence.metrics import METRICS, recall_of
+from bench.evidence.metrics import METRICS, Counts, Metric, recall_of
 from bench.evidence.records import RunRecord
 from bench.evidence.store import Store
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Confusion counts (seed, speaker, C, C) of a system and what they were counted on."""
+    """What the scores of a system are made of, and what it was counted on."""
 
-    counts: npt.NDArray[np.int64]
+    emotions: tuple[str, ...]
+    attributes: tuple[str, ...]
+    counts: npt.NDArray[np.int64]  # confusions of emotions (seed, speaker, C, C)
+    sums: npt.NDArray[np.float64]  # of attributes (seed, speaker, A, 6); see `bench.evidence.concordance`
     speakers: tuple[str, ...]
     utterances: frozenset[str]
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
 
 
-def score(store: Store, runs: Sequence[RunRecord], folds: set[int], split: str) -> Scored | None:
+class Predictions:
+    """The predictions of runs by split; a run's file is read once, and what was read is kept."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tables: dict[str, dict[str, pd.DataFrame]] = {}
+
+    def of(self, run: RunRecord, split: str) -> pd.DataFrame:
+        """The predictions of one split; SuiteError with the file's path where there are none."""
+        if run.id not in self._tables:
+            self._tables[run.id] = self._read(run)
+        with self.naming(run):
+            if split not in self._tables[run.id]:
+                raise SuiteError(f"holds no {split} predictions; delete the run's record to redo it")
+        return self._tables[run.id][split]
+
+    @contextmanager
+    def naming(self, run: RunRecord) -> Iterator[None]:
+        """Puts the path of the run's file in front of what is found to be wrong with it."""
+        try:
+            yield
+        except SuiteError as error:
+            raise SuiteError(f"{self._store.predictions_path(run.id)}: {error}") from error
+
+    def _read(self, run: RunRecord) -> dict[str, pd.DataFrame]:
+        table = self._store.predictions(run.id)
+        missing = [name for name in ("split", "utterance", "speaker") if name not in table]
+        with self.naming(run):
+            if missing:
+                raise SuiteError(f"lacks the column {missing[0]!r}; delete the run's record to redo it")
+        return {str(split): rows for split, rows in table.groupby("split")}
+
+
+def score(predictions: Predictions, runs: Sequence[RunRecord], folds: set[int], split: str) -> Scored | None:
     """Count a system's predictions of one split; None where no cell is done."""
     used = _seeds_to_score([run for run in runs if run.status == "ok"], folds)
     if not used:
         return None
-    tables = {run.id: _predictions(store, run, split) for some in used.values() for run in some}
+    tables = {run.id: predictions.of(run, split) for some in used.values() for run in some}
     speakers = tuple(sorted({name for table in tables.values() for name in table["speaker"]}))
-    counts = [sum(_count(store, run, tables[run.id], speakers) for run in some) for some in used.values()]
+    counts, sums = [], []
+    for some in used.values():
+        counted = [_count(predictions, run, tables[run.id], speakers) for run in some]
+        counts.append(sum(confusions for confusions, _ in counted))
+        sums.append(sum(own for _, own in counted))
     return Scored(
+        emotions=runs[0].emotions,
+        attributes=runs[0].attributes,
         counts=np.stack(counts),
+        sums=np.stack(sums),
         speakers=speakers,
         utterances=frozenset(name for table in tables.values() for name in table["utterance"]),
         folds=tuple(sorted({run.config.task.fold for some in used.values() for run in some})),
@@ -67,26 +111,15 @@ def _seeds_to_score(runs: Sequence[RunRecord], folds: set[int]) -> dict[int, lis
     return {fullest: by_seed[fullest]}
 
 
-def _predictions(store: Store, run: RunRecord, split: str) -> pd.DataFrame:
-    table = store.predictions(run.id)
-    path = store.predictions_path(run.id)
-    missing = [name for name in ("split", "utterance", "speaker") if name not in table]
-    if missing:
-        raise SuiteError(f"{path}: lacks the column {missing[0]!r}; delete the run's record to redo it")
-    scored = table[table["split"] == split]
-    if scored.empty:
-        raise SuiteError(f"{path}: holds no {split} predictions; delete the run's record to redo it")
-    return scored
-
-
 def _count(
-    store: Store, run: RunRecord, table: pd.DataFrame, speakers: Sequence[str]
-) -> npt.NDArray[np.int64]:
-    """`by_speaker`, with the file's name in front of what is wrong with it."""
-    try:
-        return by_speaker(table, run.emotions, speakers)
-    except SuiteError as error:
-        raise SuiteError(f"{store.predictions_path(run.id)}: {error}") from error
+    predictions: Predictions, run: RunRecord, table: pd.DataFrame, speakers: Sequence[str]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Confusion counts (speaker, C, C) and sums of attributes (speaker, A, 6); C and A may be 0."""
+    counts = np.zeros((len(speakers), 0, 0), dtype=np.int64)
+    with predictions.naming(run):
+        if run.emotions:
+            counts = confusion.by_speaker(table, run.emotions, speakers)
+        return counts, concordance.by_speaker(table, run.attributes, speakers)
 
 
 def common_utterances(scored: Iterable[Scored | None], folds: set[int]) -> frozenset[str]:
@@ -107,11 +140,24 @@ def obstacle(scored: Scored | None, folds: set[int], common: frozenset[str]) -> 
     return ""
 
 
-def estimates(scored: Scored, emotions: Sequence[str]) -> dict[str, Estimate]:
-    """Every score of a system ("uar", "macro_f1", "wa", "recall_<emotion>") with its draws."""
-    resample = Resample.of(scored.counts, _weights(len(scored.speakers)))
-    recalls = {f"recall_{emotion}": recall_of(index) for index, emotion in enumerate(emotions)}
-    return {name: estimate(metric, resample) for name, metric in (METRICS | recalls).items()}
+def estimates(scored: Scored) -> dict[str, Estimate]:
+    """Every score of a system with its draws, by name.
+
+    "uar", "macro_f1", "wa" and "recall_<emotion>" where it tells emotions apart; "ccc" and "ccc_<attribute>"
+    where it predicts attributes.
+    """
+    found: dict[str, Estimate] = {}
+    if scored.emotions:
+        recalls = {f"recall_{emotion}": recall_of(index) for index, emotion in enumerate(scored.emotions)}
+        found |= _estimates(scored.counts, METRICS | recalls)
+    if scored.attributes:
+        found |= _estimates(scored.sums, concordance.metrics(scored.attributes))
+    return found
+
+
+def _estimates(statistics: Counts, metrics: Mapping[str, Metric]) -> dict[str, Estimate]:
+    resample = Resample.of(statistics, _weights(statistics.shape[1]))
+    return {name: estimate(metric, resample) for name, metric in metrics.items()}
 
 
 @lru_cache(maxsize=8)

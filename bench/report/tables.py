@@ -19,13 +19,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.attributes import ATTRIBUTES
 from bench.config import AnyEncoder, AnyFeatures, Recipe, Settings, System, content_id
+from bench.evidence import concordance
 from bench.evidence.bootstrap import Estimate, Interval
 from bench.evidence.metrics import METRICS
 from bench.evidence.records import Label, ProfileRecord, RunRecord
 from bench.evidence.store import Store
 from bench.report import units
-from bench.report.scoring import Scored, common_utterances, estimates, obstacle, score
+from bench.report.scoring import Predictions, Scored, common_utterances, estimates, obstacle, score
 
 BASELINE = "softmax"
 
@@ -52,29 +54,33 @@ class Comparison(Conditions):
 
 
 def accuracy_table(store: Store) -> pd.DataFrame:
-    """One row a system, by comparison (real corpora first) and then best UAR first; scores are fractions.
+    """One row a system, by comparison (real corpora first) and then best first; scores are fractions.
 
     The comparison: `comparison` (id), corpus, corpus_title, protocol, options, recipe and network (hashes),
-    setting, presets, synthetic, emotions, folds_expected, seeds_expected, split. The system: layout,
+    setting, presets, synthetic, emotions and attributes (those trained; either may be none), folds_expected,
+    seeds_expected, split. The system: layout,
     direction, name, mixers, parameters, train_s (mean of a cell), cells_ok, failures (one text a failed
     cell), comparable, note (why not). Its scores: folds, seeds, utterances, speakers, support (utterances by
-    emotion); uar, macro_f1, wa and recall_<emotion>, each with _low and _high (95 %); delta, delta_low,
-    delta_high (UAR less softmax's in the same direction, paired). Empty where there are no runs.
+    emotion); uar, macro_f1, wa and recall_<emotion>, ccc (the mean) and ccc_<attribute>, each with _low and
+    _high (95 %), NaN where not trained; delta, delta_low, delta_high (headline score less softmax's in the
+    same direction, paired). The headline score, which orders the rows, is UAR, or ccc where attributes alone
+    are trained. Empty where there are no runs.
     """
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for run in store.runs():
         groups[content_id(_comparison(run))].append(run)
-    rows = [
-        row
-        for name in groups
-        for split in _splits(groups[name])
-        for row in _comparison_rows(store, name, groups[name], split)
-    ]
+    rows = []
+    for name, runs in groups.items():
+        predictions = Predictions(store)
+        for split in _splits(runs):
+            rows += _comparison_rows(predictions, name, runs, split)
     if not rows:
         return pd.DataFrame()
-    order = ["synthetic", "corpus", "protocol", "comparison", "comparable", "uar", "layout", "direction"]
+    table = pd.DataFrame(rows)
+    table["headline"] = table["uar"].where(table["emotions"].map(len) > 0, table["ccc"])
+    order = ["synthetic", "corpus", "protocol", "comparison", "comparable", "headline", "layout", "direction"]
     upward = [True, True, True, True, False, False, True, True]
-    return pd.DataFrame(rows).sort_values(order, ascending=upward, ignore_index=True)
+    return table.sort_values(order, ascending=upward, ignore_index=True).drop(columns="headline")
 
 
 def _splits(runs: Sequence[RunRecord]) -> list[str]:
@@ -95,13 +101,15 @@ def _comparison(run: RunRecord) -> Comparison:
     )
 
 
-def _comparison_rows(store: Store, name: str, runs: Sequence[RunRecord], split: str) -> list[dict[str, Any]]:
+def _comparison_rows(
+    predictions: Predictions, name: str, runs: Sequence[RunRecord], split: str
+) -> list[dict[str, Any]]:
     folds = {run.config.task.fold for run in runs}
     systems: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
     for run in runs:
         systems[run.config.system.layout, run.config.system.direction].append(run)
-    scored = {key: score(store, systems[key], folds, split) for key in sorted(systems)}
-    found = {key: estimates(some, runs[0].emotions) for key, some in scored.items() if some}
+    scored = {key: score(predictions, systems[key], folds, split) for key in sorted(systems)}
+    found = {key: estimates(some) for key, some in scored.items() if some}
     common = common_utterances(scored.values(), folds)
     notes = {key: obstacle(some, folds, common) for key, some in scored.items()}
     shared = _comparison_columns(name if split == "test" else f"{name}-{split}", runs) | {"split": split}
@@ -109,7 +117,7 @@ def _comparison_rows(store: Store, name: str, runs: Sequence[RunRecord], split: 
         shared
         | _system_columns(systems[key])
         | {"note": notes[key], "comparable": not notes[key]}
-        | _scored_columns(scored[key], runs[0].emotions)
+        | _scored_columns(scored[key])
         | _score_columns(found.get(key, {}), runs[0].emotions)
         | _interval_columns("delta", _difference(key, found, notes))
         for key in scored
@@ -133,6 +141,7 @@ def _comparison_columns(name: str, runs: Sequence[RunRecord]) -> dict[str, Any]:
         "presets": ", ".join(sorted({run.preset for run in runs})),
         "synthetic": run.synthetic,
         "emotions": run.emotions,
+        "attributes": run.attributes,
         "folds_expected": len({run.config.task.fold for run in runs}),
         "seeds_expected": len({run.config.seed for run in runs}),
     }
@@ -166,7 +175,7 @@ def _failure(run: RunRecord) -> str:
     return f"fold {run.config.task.fold}, seed {run.config.seed}: {status}: {reason}"
 
 
-def _scored_columns(scored: Scored | None, emotions: Sequence[str]) -> dict[str, Any]:
+def _scored_columns(scored: Scored | None) -> dict[str, Any]:
     if scored is None:
         return {"folds": 0, "seeds": 0, "utterances": 0, "speakers": 0, "support": {}}
     support = scored.counts[0].sum(axis=(0, 2))
@@ -175,13 +184,13 @@ def _scored_columns(scored: Scored | None, emotions: Sequence[str]) -> dict[str,
         "seeds": len(scored.seeds),
         "utterances": len(scored.utterances),
         "speakers": len(scored.speakers),
-        "support": dict(zip(emotions, support.tolist(), strict=True)),
+        "support": dict(zip(scored.emotions, support.tolist(), strict=True)),
     }
 
 
 def _score_columns(found: Mapping[str, Estimate], emotions: Sequence[str]) -> dict[str, float]:
     columns: dict[str, float] = {}
-    for name in (*METRICS, *(f"recall_{emotion}" for emotion in emotions)):
+    for name in (*METRICS, *(f"recall_{emotion}" for emotion in emotions), *concordance.metrics(ATTRIBUTES)):
         columns |= _interval_columns(name, found.get(name))
     return columns
 
@@ -191,11 +200,15 @@ def _difference(
     found: Mapping[tuple[str, str], Mapping[str, Estimate]],
     notes: Mapping[tuple[str, str], str],
 ) -> Estimate | None:
-    """UAR less softmax's in the same direction; None for softmax and where either is not comparable."""
+    """Headline score less softmax's in the same direction.
+
+    None for softmax and where either is not comparable.
+    """
     baseline = (BASELINE, key[1])
     if key == baseline or notes[key] or notes.get(baseline, "not run"):
         return None
-    return found[key]["uar"] - found[baseline]["uar"]
+    headline = "uar" if "uar" in found[key] else "ccc"
+    return found[key][headline] - found[baseline][headline]
 
 
 def _interval_columns(name: str, estimated: Estimate | None) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Numbers as people read them: 10 s, 1 min, 250 µs, 1.2 GB, 58.2 [54.1, 62.0], +1.3.
+"""Numbers as people read them: 10 s, 1 min, 250 µs, 1.2 GB, 58.2 [54.1, 62.0], +1.3, 0.577.
 
 Used by tables and figures alike, so that a quantity is written in one way everywhere. No number is an
 en dash. Memory is decimal (1 MB = 10⁶ bytes).
@@ -57,6 +57,19 @@ def points(value: float) -> str:
         return MISSING
     text = f"{100 * value:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+
+
+def concordance(value: float) -> str:
+    """A CCC, with three decimals and a true minus: "0.577"."""
+    return MISSING if math.isnan(value) else f"{value:z.3f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """A difference of CCCs, signed, with a true minus: "+0.012", "−0.103"."""
+    if math.isnan(value):
+        return MISSING
+    text = f"{value:+.3f}"
+    return "0.000" if text in ("+0.000", "-0.000") else text.replace("-", "−")
 
 
 def listing(names: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
-"""A trained recogniser on disk: its cell, weights, normaliser and emotions; no code is ever loaded.
+"""A trained recogniser on disk: its cell, weights, normaliser and what it recognises; no code is ever loaded.
 
 trained = checkpoint.load(Path("results/checkpoints/<id>.pt"))
 trained.probabilities(waveform)         # emotion → probability
+trained.recognise(waveform)             # these, and attribute → value
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.attributes import ATTRIBUTES, from_unit
 from bench.config import Cell
 from bench.errors import SuiteError
 from bench.evidence.store import atomic
 from bench.features.normaliser import Normaliser
 from bench.features.transform import transform
 from bench.model.model import Model, build
+from bench.training.losses import parts
 
 
 @dataclass(frozen=True)
@@ -28,19 +31,36 @@ class Trained:
     cell: Cell
     model: Model
     normaliser: Normaliser
-    emotions: tuple[str, ...]
+    emotions: tuple[str, ...]  # none where attributes alone are trained
+    attributes: tuple[str, ...] = ()
 
     @torch.inference_mode()
-    def probabilities(self, waveform: np.ndarray) -> dict[str, float]:
-        """Emotion probabilities of one utterance: mono float32 at `cell.features.sample_rate_hz`."""
+    def recognise(self, waveform: np.ndarray) -> dict[str, float]:
+        """Probability of every emotion, then every attribute on its corpus's scale, of one utterance.
+
+        `waveform` is mono float32 at `cell.features.sample_rate_hz`.
+        """
         frames = transform(self.cell.features)(torch.from_numpy(waveform)).numpy()
         normalised = torch.from_numpy(np.asarray(self.normaliser(frames), np.float32))
-        shares = self.model(normalised.unsqueeze(0)).softmax(-1)[0]
-        return dict(zip(self.emotions, shares.tolist(), strict=True))
+        widths = parts(self.cell.recipe, len(self.emotions))
+        logits, scaled = self.model(normalised.unsqueeze(0))[0].split(widths)
+        values = from_unit(scaled).tolist()
+        probabilities = dict(zip(self.emotions, logits.softmax(-1).tolist(), strict=True))
+        return probabilities | {name: values[ATTRIBUTES.index(name)] for name in self.attributes}
+
+    def probabilities(self, waveform: np.ndarray) -> dict[str, float]:
+        """The emotions of `recognise` alone."""
+        recognised = self.recognise(waveform)
+        return {emotion: recognised[emotion] for emotion in self.emotions}
 
 
 def save(
-    path: Path, cell: Cell, weights: dict[str, Tensor], normaliser: Normaliser, emotions: tuple[str, ...]
+    path: Path,
+    cell: Cell,
+    weights: dict[str, Tensor],
+    normaliser: Normaliser,
+    emotions: tuple[str, ...],
+    attributes: tuple[str, ...] = (),
 ) -> None:
     """Write a checkpoint atomically."""
     content = {
@@ -49,6 +69,7 @@ def save(
         "mean": torch.as_tensor(normaliser.mean),
         "std": torch.as_tensor(normaliser.std),
         "emotions": list(emotions),
+        "attributes": list(attributes),
     }
     with atomic(path) as temporary:
         torch.save(content, temporary)
@@ -63,7 +84,8 @@ def load(path: Path) -> Trained:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         cell = Cell.model_validate_json(content["cell"])
-        model = build(cell.features, cell.encoder, cell.system, len(content["emotions"]))
+        num_outputs = sum(parts(cell.recipe, len(content["emotions"])))
+        model = build(cell.features, cell.encoder, cell.system, num_outputs)
         model.load_state_dict(content["weights"])
     except SuiteError:
         raise
@@ -72,4 +94,5 @@ def load(path: Path) -> Trained:
             f"{path}: not a checkpoint of this version of serbench ({str(error).splitlines()[0]})"
         ) from error
     normaliser = Normaliser(content["mean"].numpy(), content["std"].numpy())
-    return Trained(cell, model.eval(), normaliser, tuple(content["emotions"]))
+    attributes = tuple(content.get("attributes", ()))  # older checkpoints have none
+    return Trained(cell, model.eval(), normaliser, tuple(content["emotions"]), attributes)

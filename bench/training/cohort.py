@@ -13,17 +13,19 @@ import time
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from bench.config import Cell, Recipe
-from bench.evidence import metrics
+from bench.evidence import concordance, metrics
+from bench.evidence.metrics import Scores
 from bench.evidence.records import Epoch, Status
 from bench.features.normaliser import Normaliser
 from bench.model.model import build
-from bench.training import streams
+from bench.training import losses, streams
+from bench.training.attribute_sums import AttributeSums
 from bench.training.augmentation import augment
 from bench.training.optimiser import optimiser, schedule
 from bench.training.split import Batch
@@ -35,9 +37,12 @@ class Student(nn.Module):
     def __init__(self, cell: Cell, num_emotions: int) -> None:
         """The weights are drawn from a stream named by the seed alone."""
         super().__init__()
+        self.recipe = cell.recipe
+        self.parts = losses.parts(cell.recipe, num_emotions)
         with streams.drawing_from("weights", cell.seed):
-            self.model = build(cell.features, cell.encoder, cell.system, num_emotions)
+            self.model = build(cell.features, cell.encoder, cell.system, sum(self.parts))
         self.confusion = MulticlassConfusionMatrix(num_emotions)
+        self.attribute_sums = AttributeSums(self.parts[1])
         self.status: Status = "ok"
         self.reason = ""
         self.curve: list[Epoch] = []
@@ -50,17 +55,40 @@ class Student(nn.Module):
         """Take no further step; the cohort goes on without this student."""
         self.status, self.reason = status, reason
 
+    def count(self, outputs: Tensor, batch: Batch) -> None:
+        """Count the outputs of a dev batch."""
+        logits, scaled = outputs.split(self.parts, dim=1)
+        if self.parts[0]:
+            self.confusion.update(logits, batch.labels)
+        if self.parts[1]:
+            self.attribute_sums.update(scaled, batch.attributes)
+
     def end_epoch(self, number: int) -> None:
         """Score the epoch on the dev split and keep the weights if no earlier epoch was as good."""
-        counts = self.confusion.compute().cpu().numpy()
-        self.confusion.reset()
-        uar, macro_f1 = float(metrics.uar(counts)), float(metrics.macro_f1(counts))
         loss = sum(self.losses) / len(self.losses)
         self.losses = []
-        if not self.curve or uar > max(epoch.dev_uar for epoch in self.curve):
+        epoch = Epoch(epoch=number, train_loss=loss, **self._dev_scores())
+        if not self.curve or self.merit(epoch) > max(self.merit(earlier) for earlier in self.curve):
             self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
             self.best_epoch = number
-        self.curve.append(Epoch(epoch=number, train_loss=loss, dev_uar=uar, dev_macro_f1=macro_f1))
+        self.curve.append(epoch)
+
+    def merit(self, epoch: Epoch) -> float:
+        """The dev score that the recipe selects by; the least where it is undefined."""
+        score = getattr(epoch, f"dev_{self.recipe.select_by}")
+        return -math.inf if score is None else score
+
+    def _dev_scores(self) -> dict[str, float]:
+        """The dev scores of what is trained, by field of `Epoch`; the counts start anew."""
+        found: dict[str, Scores] = {}
+        if self.parts[0]:
+            counts = self.confusion.compute().cpu().numpy()
+            found = {"dev_uar": metrics.uar(counts), "dev_macro_f1": metrics.macro_f1(counts)}
+            self.confusion.reset()
+        if self.parts[1]:
+            found["dev_ccc"] = concordance.mean_ccc(self.attribute_sums.compute().cpu().numpy())
+            self.attribute_sums.reset()
+        return {name: float(score) for name, score in found.items() if not np.isnan(score)}
 
     def get_extra_state(self) -> dict[str, Any]:
         """What a checkpoint keeps beside the weights: plain numbers, strings and tensors."""
@@ -135,14 +163,12 @@ class Cohort(lightning.LightningModule):
         frames = self.normalise(frames)
         for i, student in self.live():
             with streams.drawing_from("student", *place):
-                self._step(i, student, frames, mask, batch.labels)
+                self._step(i, student, frames, mask, batch)
 
-    def _step(self, i: int, student: Student, frames: Tensor, mask: Tensor, labels: Tensor) -> None:
+    def _step(self, i: int, student: Student, frames: Tensor, mask: Tensor, batch: Batch) -> None:
         started = time.perf_counter()
         try:
-            weights = self.class_weights if self.recipe.class_weights else None
-            logits = student.model(frames, mask)
-            loss = F.cross_entropy(logits, labels, weights, label_smoothing=self.recipe.label_smoothing)
+            loss = losses.loss(student.model(frames, mask), batch, self.recipe, self.class_weights)
             value = loss.item()
             if not math.isfinite(value):
                 student.fail("diverged", f"loss became {value} in epoch {self.current_epoch}")
@@ -162,13 +188,13 @@ class Cohort(lightning.LightningModule):
         rate.step()
 
     def validation_step(self, batch: Batch, number: int) -> None:
-        """Count every student's dev decisions."""
+        """Count every student's dev outputs."""
         frames = self.normalise(batch.frames)
         for _, student in self.live():
-            student.confusion.update(student.model(frames, batch.mask), batch.labels)
+            student.count(student.model(frames, batch.mask), batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Choose the best epoch by dev UAR."""
+        """Choose the best epoch by the recipe's dev score."""
         for _, student in self.live():
             student.end_epoch(self.current_epoch)
 

@@ -23,6 +23,7 @@ from bench.features import cache as feature_cache
 from bench.folders import Folders
 from bench.measuring import environment
 from bench.model import layout
+from bench.training.losses import require_targets
 from bench.training.run import Job, blank_record
 from bench.training.workers import Workers
 
@@ -107,7 +108,10 @@ def run(plan: Plan, folders: Folders, workers: int, threads: int = 1) -> Summary
     store = Store(folders.results)
     planned = cells(plan, manifest_of)
     todo = jobs(plan, planned, store)
-    for corpus in dict.fromkeys(job.cells[0].task.corpus for job in todo):
+    named = tuple(dict.fromkeys(job.cells[0].task.corpus for job in todo))
+    for corpus in named:
+        require_targets(plan.recipe, manifest_of(corpus))
+    for corpus in named:
         for warning in manifest_of(corpus).warnings:
             print(f"serbench: {corpus}: {warning}", file=sys.stderr)
         feature_cache.prepare(manifest_of(corpus), plan.features, folders.cache, skip_bad=folders.skip_bad)

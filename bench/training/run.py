@@ -30,6 +30,7 @@ from bench.model import layout
 from bench.training import checkpoint, scoring, streams
 from bench.training.cohort import Cohort, Student
 from bench.training.fit import OnEpoch, fit
+from bench.training.losses import require_targets
 from bench.training.split import Split
 
 
@@ -108,8 +109,11 @@ def _keep(
         held_out = {name: split for name, split in splits.items() if name != "train"}
         predictions = scoring.predict(cohort, cell, held_out)
         best = cohort.student(cell).best
-        record = record.model_copy(update={"metrics": scoring.score(predictions, record.emotions)})
-        checkpoint.save(store.checkpoint_path(cell.id), cell, best, normaliser, record.emotions)
+        scores = scoring.score(predictions, record.emotions, record.attributes)
+        record = record.model_copy(update={"metrics": scores})
+        checkpoint.save(
+            store.checkpoint_path(cell.id), cell, best, normaliser, record.emotions, record.attributes
+        )
         store.write_predictions(cell.id, predictions)
     store.write(record)
     return record
@@ -118,6 +122,7 @@ def _keep(
 def _read(cell: Cell, folders: Folders) -> Data:
     task = cell.task
     manifest = corpora.load(task.corpus, folders.data_root, task.corpus_options, folders.cache)
+    require_targets(cell.recipe, manifest)
     store = feature_cache.prepare(manifest, cell.features, folders.cache, skip_bad=folders.skip_bad)
     assignment = manifest.assign(task.protocol, task.fold)
     return Data(manifest, store, assignment, manifest.test_splits(task.protocol, task.fold))
@@ -139,7 +144,8 @@ def blank_record(
         label=layout.label(cell.system.layout),
         synthetic=manifest.synthetic,
         corpus_title=manifest.title,
-        emotions=manifest.emotions,
+        emotions=manifest.emotions if cell.recipe.emotion_weight else (),
+        attributes=manifest.attributes if cell.recipe.attribute_weight else (),
         status=status,
         reason=reason,
         environment=machine,

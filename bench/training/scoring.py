@@ -1,7 +1,7 @@
-"""From trained students to the evidence: logits of every held-out utterance, and their scores.
+"""From trained students to the evidence: outputs for every held-out utterance, and their scores.
 
 predictions = predict(cohort, cell, {"dev": dev, "test": test})
-scores = score(predictions, emotions)          # {"dev": {"uar": …}, "test": {…}}
+scores = score(predictions, emotions, attributes)          # {"dev": {"uar": …, "ccc": …}, "test": {…}}
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+from bench.attributes import ATTRIBUTES, from_unit
 from bench.config import Cell
-from bench.evidence import metrics
-from bench.evidence.confusion import by_speaker
+from bench.evidence import concordance, confusion, metrics
 from bench.training.cohort import Cohort
 from bench.training.split import Batches, Split, buckets, loader
 
 
 def predict(cohort: Cohort, cell: Cell, splits: dict[str, Split]) -> pd.DataFrame:
-    """Logits of the chosen epoch for every utterance of the splits (columns: `bench.evidence.records`)."""
+    """Outputs of the chosen epoch for every utterance of the splits (columns: `bench.evidence.records`)."""
     student = cohort.student(cell)
     student.model.load_state_dict(student.best)
     tables = [_predict(cohort, cell, split).assign(split=name) for name, split in splits.items()]
@@ -27,20 +27,46 @@ def predict(cohort: Cohort, cell: Cell, splits: dict[str, Split]) -> pd.DataFram
 
 @torch.inference_mode()
 def _predict(cohort: Cohort, cell: Cell, split: Split) -> pd.DataFrame:
-    model, device = cohort.student(cell).model.eval(), cohort.device
-    logits = np.empty((len(split), len(split.emotions)), np.float32)
+    student, device = cohort.student(cell), cohort.device
+    student.model.eval()
+    outputs = np.empty((len(split), sum(student.parts)), np.float32)
     for batch in loader(Batches(split, buckets(split.lengths, cell.recipe.batch_size))):
         frames = cohort.normalise(batch.frames.to(device))
-        logits[batch.positions] = model(frames, batch.mask.to(device)).float().cpu().numpy()
+        outputs[batch.positions] = student.model(frames, batch.mask.to(device)).float().cpu().numpy()
+    logits, scaled = np.split(outputs, [student.parts[0]], axis=1)
     table = split.table[["utterance", "speaker", "gender", "duration_s"]].assign(label=split.table["emotion"])
-    return table.assign(**{f"logit_{emotion}": logits[:, i] for i, emotion in enumerate(split.emotions)})
+    named = zip(split.emotions if student.parts[0] else (), logits.T, strict=True)
+    return table.assign(**{f"logit_{emotion}": column for emotion, column in named}).assign(
+        **(_attribute_columns(split, scaled) if student.parts[1] else {})
+    )
 
 
-def score(predictions: pd.DataFrame, emotions: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    """UAR, macro-F1, WA and per-emotion recall of each split of a predictions table."""
-    return {
-        str(name): metrics.summary(
-            by_speaker(rows, emotions, sorted(set(rows["speaker"]))).sum(axis=0), emotions
-        )
-        for name, rows in predictions.groupby("split")
-    }
+def _attribute_columns(split: Split, scaled: np.ndarray) -> dict[str, np.ndarray]:
+    """Truth and prediction (N,) of every attribute that the corpus has, on its scale."""
+    columns = {}
+    for name in split.attribute_names:
+        columns[name] = split.table[name].to_numpy(np.float64)
+        columns[f"predicted_{name}"] = from_unit(scaled[:, ATTRIBUTES.index(name)])
+    return columns
+
+
+def score(
+    predictions: pd.DataFrame, emotions: tuple[str, ...], attributes: tuple[str, ...] = ()
+) -> dict[str, dict[str, float]]:
+    """Scores of each split of a predictions table.
+
+    UAR, macro-F1, WA and recalls of emotions, where there are any; CCC of each attribute and their mean.
+    """
+    return {str(name): _score(rows, emotions, attributes) for name, rows in predictions.groupby("split")}
+
+
+def _score(rows: pd.DataFrame, emotions: tuple[str, ...], attributes: tuple[str, ...]) -> dict[str, float]:
+    speakers = sorted(set(rows["speaker"]))
+    scores: dict[str, float] = {}
+    if emotions:
+        counts = confusion.by_speaker(rows, emotions, speakers).sum(axis=0)
+        scores |= metrics.summary(counts, emotions)
+    if attributes:
+        sums = concordance.by_speaker(rows, attributes, speakers).sum(axis=0)
+        scores |= concordance.summary(sums, attributes)
+    return scores

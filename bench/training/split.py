@@ -1,7 +1,8 @@
 """The labelled utterances of one split, and the padded batches made of them.
 
     train = Split.of(manifest, store, assignment, "train")
-    for batch in Batches(train, buckets(train.lengths, 32, rng)): batch.frames, batch.mask, batch.labels
+    for batch in Batches(train, buckets(train.lengths, 32, rng)):
+        batch.frames, batch.mask, batch.labels, batch.attributes
 
 A split knows its own labels alone: code that is handed the train and dev splits cannot read a test label.
 """
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from bench.attributes import ATTRIBUTES, to_unit
 from bench.corpora.manifest import Manifest
 from bench.features.cache import FeatureStore
 from bench.training import streams
@@ -25,24 +27,39 @@ BUCKET_BATCHES = 8  # batches' worth of shuffled utterances that are sorted by l
 
 
 class Batch(NamedTuple):
-    """Padded log-mels (B, T, M) float32, mask (B, T) bool, labels (B,) int64, positions in the split (B,)."""
+    """Padded log-mels (B, T, M) float32, mask (B, T) bool, labels (B,) int64, positions in the split (B,).
+
+    `attributes` (B, 3) float32: arousal, valence, dominance as `bench.attributes.to_unit` scales them, NaN
+    where unknown.
+    """
 
     frames: Tensor
     mask: Tensor
     labels: Tensor
+    attributes: Tensor
     positions: Tensor
 
 
 class Split:
-    """Utterances of one split, with labels as class indices."""
+    """Utterances of one split, with labels as class indices and attributes (N, 3) as a batch has them."""
 
-    def __init__(self, store: FeatureStore, table: pd.DataFrame, emotions: Sequence[str]) -> None:
-        """`table` holds the manifest rows of this split alone."""
+    def __init__(
+        self,
+        store: FeatureStore,
+        table: pd.DataFrame,
+        emotions: Sequence[str],
+        attribute_names: Sequence[str] = (),
+    ) -> None:
+        """`table` holds the manifest rows of this split alone; attributes not named count as unknown."""
         self.table = table.assign(duration_s=table["utterance"].map(store.durations_s)).reset_index(drop=True)
         self.emotions = tuple(emotions)
         self.labels = (
             self.table["emotion"].map({name: i for i, name in enumerate(emotions)}).to_numpy(np.int64)
         )
+        self.attribute_names = tuple(attribute_names)
+        self.attributes = np.full((len(self.table), len(ATTRIBUTES)), np.nan, np.float32)
+        for name in attribute_names:
+            self.attributes[:, ATTRIBUTES.index(name)] = to_unit(self.table[name].to_numpy(np.float64))
         self.lengths = np.array([store.frames[name] for name in self.table["utterance"]], dtype=np.int64)
         self._store = store
 
@@ -52,7 +69,7 @@ class Split:
         chosen = manifest.table["utterance"].map(assignment).eq(name) & manifest.table["utterance"].isin(
             store.frames
         )
-        return cls(store, manifest.table[chosen], manifest.emotions)
+        return cls(store, manifest.table[chosen], manifest.emotions, manifest.attributes)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -109,7 +126,11 @@ class Batches(Dataset[Batch]):
             frames[i, : len(row)] = torch.from_numpy(np.array(row))
             mask[i, : len(row)] = True
         positions = torch.from_numpy(self.groups[number].astype(np.int64))
-        return Batch(frames, mask, torch.from_numpy(self.split.labels[self.groups[number]]), positions)
+        labels, attributes = (
+            torch.from_numpy(targets[self.groups[number]])
+            for targets in (self.split.labels, self.split.attributes)
+        )
+        return Batch(frames, mask, labels, attributes, positions)
 
     def _cropped(self, row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if self.crop_frames is None or len(row) <= self.crop_frames:

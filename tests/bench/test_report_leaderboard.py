@@ -25,6 +25,7 @@ def ranked(*systems):
     """Rows of a comparison, given as (layout, uar, delta, low, high), best first."""
     names = ["layout", "uar", "delta", "delta_low", "delta_high"]
     table = pd.DataFrame(systems, columns=names)
+    table["emotions"] = [("calm", "angry")] * len(table)
     return table.assign(name=table["layout"].str.upper(), direction="bidirectional", comparable=True)
 
 

@@ -27,9 +27,12 @@ _LEFT, _BOTTOM, _RIGHT = 0.42, 0.38, 0.25
 
 
 def pareto_points(rows: pd.DataFrame, profiles: pd.DataFrame, hardware: str) -> pd.DataFrame:
-    """Comparable systems with a latency at 10 s: the accuracy row, median_ms, low_ms, high_ms and `front`."""
+    """Comparable systems with a UAR and a latency at 10 s.
+
+    Columns: those of the accuracy table, median_ms, low_ms, high_ms and `front`.
+    """
     points = []
-    for _, row in rows[rows["comparable"]].iterrows():
+    for _, row in rows[rows["comparable"] & rows["uar"].notna()].iterrows():
         cost = sections.encoder_cost(row, hardware, sections.LATENCY_SECONDS, profiles)
         if cost is not None:
             points.append({**row, **cost[["median_ms", "low_ms", "high_ms"]]})

@@ -20,11 +20,12 @@ _HEADS, _BOTTOM = 0.42, 0.14
 
 
 def recall(rows: pd.DataFrame) -> Figure | None:
-    """Draw the comparable systems of one comparison; None where there is none."""
+    """Draw the comparable systems of one comparison; None where there is none of emotions."""
     systems = rows[rows["comparable"]]
-    if systems.empty:
+    tested = [] if systems.empty else sections.tested_emotions(systems)
+    if not tested:
         return None
-    means = {emotion: systems[f"recall_{emotion}"].mean() for emotion in sections.tested_emotions(systems)}
+    means = {emotion: systems[f"recall_{emotion}"].mean() for emotion in tested}
     emotions = sorted(means, key=lambda emotion: -means[emotion])
     title, subtitle = findings.recall(systems), f"Recall, %, systems by UAR · {sections.subject(rows)}"
     width = _NAMES + _CELL_WIDTH * (len(emotions) + 1) + _GAP + 0.14
