@@ -88,6 +88,8 @@ def _run(arguments: list[str]) -> int:
     default = RunFlags(plan=presets.build(arguments[0]))
     flags = parse(RunFlags, f"serbench run {arguments[0]}", arguments[1:], default)
     failed = _train_plan(flags.plan, flags.places.folders(), flags.workers)
+    if int(os.environ.get("RANK", "0")):  # of processes that share the work (torchrun) the first goes on
+        return 0
     if flags.profile:
         _profile_plan(flags.plan, flags.places.results)
     _write_report(flags.places.results)
@@ -103,9 +105,11 @@ def _train(arguments: list[str]) -> int:
 
 def _train_plan(plan: Plan, folders: Folders, workers: int | None) -> bool:
     """Train a plan's missing cells and say what was done; True where some cell failed."""
-    from bench.training import grid
+    from bench.training import grid, ranks
 
     summary = grid.run(plan, folders, workers or os.cpu_count() or 1)
+    if not ranks.first():
+        return bool(summary.failed)
     counts = f"{summary.trained} trained, {summary.already_done} already done, {len(summary.failed)} failed"
     print(f"{plan.name}: {counts}")
     for name, reason in summary.failed:

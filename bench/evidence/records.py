@@ -37,6 +37,7 @@ class Environment(Settings):
     packages: dict[str, str]  # name → version
     git_commit: str = ""
     git_dirty: bool = False
+    processes: int = 1  # that shared the work
 
 
 class Label(Settings):

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import lightning
 import numpy as np
@@ -24,11 +26,13 @@ from bench.evidence.metrics import Scores
 from bench.evidence.records import Epoch, Status
 from bench.features.normaliser import Normaliser
 from bench.model.model import build
-from bench.training import losses, streams
+from bench.training import losses, ranks, streams
 from bench.training.attribute_sums import AttributeSums
 from bench.training.augmentation import augment
 from bench.training.optimiser import optimiser, schedule
 from bench.training.split import Batch
+
+Result = TypeVar("Result")
 
 
 class Student(nn.Module):
@@ -157,41 +161,78 @@ class Cohort(lightning.LightningModule):
 
     def training_step(self, batch: Batch, number: int) -> None:
         """One step of every student on one augmented batch."""
-        place = (self.seed, self.current_epoch, number)
+        place = (self.seed, self.current_epoch, number, *([ranks.own()] if ranks.own() else []))
         rng, settings = streams.torch_generator("augmentation", *place), self.recipe.augmentation
         frames, mask = augment(batch.frames, batch.mask, settings, self.hop_ms, self.mean, rng)
         frames = self.normalise(frames)
         for i, student in self.live():
+            started = time.perf_counter()
             with streams.drawing_from("student", *place):
-                self._step(i, student, frames, mask, batch)
+                self._learn(student, frames, mask, batch)
+            if student.status == "ok" and self._due(number):
+                self._attempt(student, partial(self._update, i, student))
+            student.train_s += time.perf_counter() - started
 
-    def _step(self, i: int, student: Student, frames: Tensor, mask: Tensor, batch: Batch) -> None:
-        started = time.perf_counter()
+    def _due(self, number: int) -> bool:
+        """Whether the optimisers step after this batch."""
+        return (number + 1) % self.recipe.accumulate == 0 or self.trainer.is_last_batch
+
+    def _learn(self, student: Student, frames: Tensor, mask: Tensor, batch: Batch) -> None:
+        """Add the gradients of one batch to a student's, or note why that cannot be."""
+        outputs = self._attempt(student, partial(self.outputs, student, frames, mask))
+        if outputs is None:
+            return
+        loss = losses.loss(outputs, batch, self.recipe, self.class_weights)
+        value = loss.item()
+        if not math.isfinite(value):
+            student.fail("diverged", f"loss became {value} in epoch {self.current_epoch}")
+            return
+        self._attempt(student, partial(self._backward, loss))
+        student.losses.append(value)
+
+    def outputs(self, student: Student, frames: Tensor, mask: Tensor) -> Tensor:
+        """The student's outputs (B, C + A), in the recipe's precision; none for a process without a part."""
+        if not len(frames):
+            return frames.new_zeros(0, sum(student.parts))
+        narrow = self.recipe.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=narrow):
+            return student.model(frames, mask)
+
+    def _backward(self, loss: Tensor) -> None:
+        if loss.requires_grad:
+            self.manual_backward(loss / self.recipe.accumulate)
+
+    def _attempt(self, student: Student, action: Callable[[], Result]) -> Result | None:
+        """The result of `action`; None where it ran out of memory, here or in a process beside."""
+        result, reason = None, ""
         try:
-            loss = losses.loss(student.model(frames, mask), batch, self.recipe, self.class_weights)
-            value = loss.item()
-            if not math.isfinite(value):
-                student.fail("diverged", f"loss became {value} in epoch {self.current_epoch}")
-                return
-            self._update(i, student, loss)
-            student.losses.append(value)
+            result = action()
         except (torch.OutOfMemoryError, MemoryError) as error:
-            student.fail("oom", str(error).splitlines()[0])
-        student.train_s += time.perf_counter() - started
+            reason = str(error).splitlines()[0]
+        if ranks.any_of(bool(reason), self.device):
+            student.fail("oom", reason or "another process ran out of memory")
+            return None
+        return result
 
-    def _update(self, i: int, student: Student, loss: Tensor) -> None:
+    def _update(self, i: int, student: Student) -> None:
         adamw, rate = _listed(self.optimizers())[i], _listed(self.lr_schedulers())[i]
-        adamw.zero_grad()
-        self.manual_backward(loss)
+        ranks.sum_gradients(student.model)
         nn.utils.clip_grad_norm_(student.model.parameters(), self.recipe.clip_norm)
         adamw.step()
+        adamw.zero_grad()
         rate.step()
 
     def validation_step(self, batch: Batch, number: int) -> None:
         """Count every student's dev outputs."""
         frames = self.normalise(batch.frames)
         for _, student in self.live():
-            student.count(student.model(frames, batch.mask), batch)
+            if len(frames):
+                student.count(self.outputs(student, frames, batch.mask).float(), batch)
+
+    def on_validation_start(self) -> None:
+        """Let all processes score the same models."""
+        for _, student in self.live():
+            ranks.average_statistics(student.model)
 
     def on_validation_epoch_end(self) -> None:
         """Choose the best epoch by the recipe's dev score."""

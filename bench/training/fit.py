@@ -14,12 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from bench.config import Cell
 from bench.features.normaliser import Normaliser
-from bench.training import streams
+from bench.training import ranks, streams
 from bench.training.cohort import Cohort
 from bench.training.split import Batch, Batches, Split, buckets, loader
 
@@ -37,7 +38,7 @@ def fit(
     """Train every student to the end of the recipe, from the checkpoint in `folder` if there is one."""
     _quieten_lightning()
     recipe = cells[0].recipe
-    steps = recipe.epochs * -(-len(train) // recipe.batch_size)
+    steps = recipe.epochs * -(-len(train) // (recipe.batch_size * recipe.accumulate))
     cohort = Cohort(list(cells), normaliser, train.class_weights(), len(train.emotions), steps)
     keep = ModelCheckpoint(
         folder, filename="last", save_top_k=1, monitor=None, every_n_epochs=1, save_on_train_epoch_end=True
@@ -46,9 +47,10 @@ def fit(
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs,
         accelerator="auto",
-        devices=1,
+        devices=[ranks.device()] if torch.cuda.is_available() else 1,
         logger=False,
-        callbacks=[keep, _Progress(on_epoch)],
+        callbacks=[*([keep] if ranks.first() else []), _Progress(on_epoch)],
+        enable_checkpointing=ranks.first(),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -56,12 +58,14 @@ def fit(
         use_distributed_sampler=False,
     )
     last = folder / "last.ckpt"
+    ranks.meet()  # and all see the same checkpoint, or none
     trainer.fit(
         cohort,
         datamodule=Data(train, dev, cells[0]),
         ckpt_path=last if last.exists() else None,
         weights_only=True,
     )
+    ranks.meet()
     return cohort
 
 

@@ -9,7 +9,7 @@ fails leaves a record with the reason for each of its cells, and the next run tr
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -23,9 +23,10 @@ from bench.features import cache as feature_cache
 from bench.folders import Folders
 from bench.measuring import environment
 from bench.model import layout
+from bench.training import ranks
 from bench.training.losses import require_targets
-from bench.training.run import Job, blank_record
-from bench.training.workers import Workers
+from bench.training.run import Job, blank_record, run_cohort
+from bench.training.workers import Outcome, Workers
 
 DONE = {"ok", "diverged", "oom"}  # a failed cell is tried again
 
@@ -113,16 +114,29 @@ def run(plan: Plan, folders: Folders, workers: int, threads: int = 1) -> Summary
         require_targets(plan.recipe, manifest_of(corpus))
     for corpus in named:
         for warning in manifest_of(corpus).warnings:
-            print(f"serbench: {corpus}: {warning}", file=sys.stderr)
-        feature_cache.prepare(manifest_of(corpus), plan.features, folders.cache, skip_bad=folders.skip_bad)
+            if ranks.first():
+                print(f"serbench: {corpus}: {warning}", file=sys.stderr)
+        with ranks.first_goes_ahead():
+            feature_cache.prepare(
+                manifest_of(corpus), plan.features, folders.cache, skip_bad=folders.skip_bad
+            )
     summary = Summary(already_done=len(planned) - sum(len(job.cells) for job in todo))
-    with Workers(workers, folders, threads) as pool:
-        for job, outcome in pool.run(todo):
-            if isinstance(outcome, str):
-                outcome = _failed(job, manifest_of(job.cells[0].task.corpus), store, threads, outcome)
-            for record in outcome:
-                summary.add(job, record)
+    for job, outcome in _outcomes(todo, folders, workers, threads):
+        if isinstance(outcome, str):
+            outcome = _failed(job, manifest_of(job.cells[0].task.corpus), store, threads, outcome)
+        for record in outcome:
+            summary.add(job, record)
     return summary
+
+
+def _outcomes(todo: list[Job], folders: Folders, workers: int, threads: int) -> Iterator[tuple[Job, Outcome]]:
+    """Each cohort's outcome: several at a time or, as one of many processes, one after the other."""
+    if ranks.count() > 1:
+        ranks.meet()  # and all have seen the same records
+        yield from ((job, run_cohort(job, folders)) for job in todo)
+        return
+    with Workers(workers, folders, threads) as pool:
+        yield from pool.run(todo)
 
 
 def _failed(job: Job, manifest: Manifest, store: Store, threads: int, reason: str) -> list[RunRecord]:

@@ -18,6 +18,7 @@ from bench.attributes import ATTRIBUTES
 from bench.config import Recipe
 from bench.corpora.manifest import Manifest
 from bench.errors import SuiteError
+from bench.training import ranks
 from bench.training.split import Batch
 
 
@@ -50,17 +51,22 @@ def require_targets(recipe: Recipe, manifest: Manifest) -> None:
 
 
 def loss(outputs: Tensor, batch: Batch, recipe: Recipe, class_weights: Tensor) -> Tensor:
-    """The loss (scalar) of outputs (B, C + A); `class_weights` (C,) are used where the recipe says so."""
+    """The loss (scalar) of outputs (B, C + A); `class_weights` (C,) are used where the recipe says so.
+
+    Processes that share a batch all get the loss of the whole, with the gradients of their own part.
+    """
+    outputs = ranks.gathered(outputs.float())
+    labels, attributes = ranks.gathered(batch.labels), ranks.gathered(batch.attributes)
     logits, scaled = outputs.split(parts(recipe, len(class_weights)), dim=1)
     total = outputs.new_zeros(())
     if recipe.emotion_weight:
         weights = class_weights if recipe.class_weights else None
         smoothing = recipe.label_smoothing
         total = total + recipe.emotion_weight * F.cross_entropy(
-            logits, batch.labels, weights, label_smoothing=smoothing
+            logits, labels, weights, label_smoothing=smoothing
         )
     if recipe.attribute_weight:
-        total = total + recipe.attribute_weight * concordance_loss(scaled, batch.attributes)
+        total = total + recipe.attribute_weight * concordance_loss(scaled, attributes)
     return total
 
 

@@ -27,7 +27,7 @@ from bench.features.normaliser import Normaliser
 from bench.folders import Folders
 from bench.measuring import environment
 from bench.model import layout
-from bench.training import checkpoint, scoring, streams
+from bench.training import checkpoint, ranks, scoring, streams
 from bench.training.cohort import Cohort, Student
 from bench.training.fit import OnEpoch, fit
 from bench.training.losses import require_targets
@@ -78,7 +78,7 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
 
     A finished cohort leaves no training checkpoint behind. SuiteError for data that cannot be used.
     """
-    started, machine = time.perf_counter(), environment.describe(torch.get_num_threads())
+    started, machine = time.perf_counter(), _machine()
     first = job.cells[0]
     data = _read(first, folders)
     train, dev = data.split("train"), data.split("dev")
@@ -96,14 +96,24 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
         trained = common | _training_fields(cohort.student(cell), job, wall_s)
         record = blank_record(cell, job.preset, data.manifest, machine).model_copy(update=trained)
         records.append(_keep(record, cohort, normaliser, splits, Store(folders.results)))
-    shutil.rmtree(training, ignore_errors=True)
+    if ranks.first():
+        shutil.rmtree(training, ignore_errors=True)
+    ranks.meet()
     return records
+
+
+def _machine() -> Environment:
+    here = environment.describe(torch.get_num_threads(), "cuda" if torch.cuda.is_available() else "cpu")
+    return here.model_copy(update={"processes": ranks.count()})
 
 
 def _keep(
     record: RunRecord, cohort: Cohort, normaliser: Normaliser, splits: dict[str, Split], store: Store
 ) -> RunRecord:
-    """Score a student on dev and tests, and write its checkpoint, its predictions and, last, its record."""
+    """Score a student on dev and tests, and write its checkpoint, its predictions and, last, its record.
+
+    Of processes that share the work all score, and the first writes.
+    """
     if record.status == "ok":
         cell = record.config
         held_out = {name: split for name, split in splits.items() if name != "train"}
@@ -111,11 +121,12 @@ def _keep(
         best = cohort.student(cell).best
         scores = scoring.score(predictions, record.emotions, record.attributes)
         record = record.model_copy(update={"metrics": scores})
-        checkpoint.save(
-            store.checkpoint_path(cell.id), cell, best, normaliser, record.emotions, record.attributes
-        )
-        store.write_predictions(cell.id, predictions)
-    store.write(record)
+        if ranks.first():
+            path = store.checkpoint_path(cell.id)
+            checkpoint.save(path, cell, best, normaliser, record.emotions, record.attributes)
+            store.write_predictions(cell.id, predictions)
+    if ranks.first():
+        store.write(record)
     return record
 
 
@@ -123,7 +134,8 @@ def _read(cell: Cell, folders: Folders) -> Data:
     task = cell.task
     manifest = corpora.load(task.corpus, folders.data_root, task.corpus_options, folders.cache)
     require_targets(cell.recipe, manifest)
-    store = feature_cache.prepare(manifest, cell.features, folders.cache, skip_bad=folders.skip_bad)
+    with ranks.first_goes_ahead():
+        store = feature_cache.prepare(manifest, cell.features, folders.cache, skip_bad=folders.skip_bad)
     assignment = manifest.assign(task.protocol, task.fold)
     return Data(manifest, store, assignment, manifest.test_splits(task.protocol, task.fold))
 

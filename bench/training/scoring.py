@@ -13,6 +13,7 @@ import torch
 from bench.attributes import ATTRIBUTES, from_unit
 from bench.config import Cell
 from bench.evidence import concordance, confusion, metrics
+from bench.training import ranks
 from bench.training.cohort import Cohort
 from bench.training.split import Batches, Split, buckets, loader
 
@@ -29,10 +30,12 @@ def predict(cohort: Cohort, cell: Cell, splits: dict[str, Split]) -> pd.DataFram
 def _predict(cohort: Cohort, cell: Cell, split: Split) -> pd.DataFrame:
     student, device = cohort.student(cell), cohort.device
     student.model.eval()
-    outputs = np.empty((len(split), sum(student.parts)), np.float32)
+    outputs = np.zeros((len(split), sum(student.parts)), np.float32)
     for batch in loader(Batches(split, buckets(split.lengths, cell.recipe.batch_size))):
         frames = cohort.normalise(batch.frames.to(device))
-        outputs[batch.positions] = student.model(frames, batch.mask.to(device)).float().cpu().numpy()
+        found = cohort.outputs(student, frames, batch.mask.to(device))
+        outputs[batch.positions] = found.float().cpu().numpy()
+    outputs = ranks.total(outputs, device)
     logits, scaled = np.split(outputs, [student.parts[0]], axis=1)
     table = split.table[["utterance", "speaker", "gender", "duration_s"]].assign(label=split.table["emotion"])
     named = zip(split.emotions if student.parts[0] else (), logits.T, strict=True)

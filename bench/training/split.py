@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from bench.attributes import ATTRIBUTES, to_unit
 from bench.corpora.manifest import Manifest
 from bench.features.cache import FeatureStore
-from bench.training import streams
+from bench.training import ranks, streams
 
 BUCKET_BATCHES = 8  # batches' worth of shuffled utterances that are sorted by length together
 
@@ -63,6 +63,11 @@ class Split:
         self.lengths = np.array([store.frames[name] for name in self.table["utterance"]], dtype=np.int64)
         self._store = store
 
+    @property
+    def width(self) -> int:
+        """Numbers a frame."""
+        return self.frames(0).shape[1]
+
     @classmethod
     def of(cls, manifest: Manifest, store: FeatureStore, assignment: pd.Series[str], name: str) -> Split:
         """The split `name` of an assignment, less the files that could not be read."""
@@ -103,7 +108,10 @@ def buckets(lengths: np.ndarray, batch_size: int, rng: np.random.Generator | Non
 
 
 class Batches(Dataset[Batch]):
-    """One item a batch: padded on the right, cropped at random where longer than `crop_frames`."""
+    """One item a batch: padded on the right, cropped at random where longer than `crop_frames`.
+
+    Of processes that share the work (`bench.training.ranks`) each reads its own part of every batch.
+    """
 
     def __init__(
         self, split: Split, groups: list[np.ndarray], crop_frames: int | None = None, seed: int = 0
@@ -117,26 +125,26 @@ class Batches(Dataset[Batch]):
         """Batch `number`; the same crops whenever it is asked for."""
         if number >= len(self.groups):
             raise IndexError(number)
-        rng = streams.generator("crop", self.seed, number)
-        rows = [self._cropped(self.split.frames(position), rng) for position in self.groups[number]]
-        longest = max(len(row) for row in rows)
-        frames = torch.zeros(len(rows), longest, rows[0].shape[1])
+        group = ranks.share(self.groups[number])
+        starts = dict(zip(self.groups[number], self._starts(number), strict=True))
+        rows = [self.split.frames(position)[starts[position] :][: self.crop_frames] for position in group]
+        longest = max((len(row) for row in rows), default=1)
+        frames = torch.zeros(len(rows), longest, self.split.width)
         mask = torch.zeros(len(rows), longest, dtype=torch.bool)
         for i, row in enumerate(rows):
             frames[i, : len(row)] = torch.from_numpy(np.array(row))
             mask[i, : len(row)] = True
-        positions = torch.from_numpy(self.groups[number].astype(np.int64))
+        positions = torch.from_numpy(group.astype(np.int64))
         labels, attributes = (
-            torch.from_numpy(targets[self.groups[number]])
-            for targets in (self.split.labels, self.split.attributes)
+            torch.from_numpy(targets[group]) for targets in (self.split.labels, self.split.attributes)
         )
         return Batch(frames, mask, labels, attributes, positions)
 
-    def _cropped(self, row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        if self.crop_frames is None or len(row) <= self.crop_frames:
-            return row
-        start = rng.integers(len(row) - self.crop_frames + 1)
-        return row[start : start + self.crop_frames]
+    def _starts(self, number: int) -> list[int]:
+        """The first frame to read of every utterance of batch `number`, whoever reads it."""
+        rng = streams.generator("crop", self.seed, number)
+        spare = self.split.lengths[self.groups[number]] - (self.crop_frames or np.inf)
+        return [int(rng.integers(n + 1)) if n > 0 else 0 for n in spare]
 
 
 def loader(batches: Batches) -> DataLoader[Batch]:
