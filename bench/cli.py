@@ -37,6 +37,8 @@ Which token mixer should a speech emotion recogniser use? Train every mixer alik
   corpora prepare NAME…  read the audio and cache its features now
   corpora fetch NAME…  download open corpora from their official addresses into the data folder
   corpora make msp_podcast  write a synthetic MSP-Podcast in the delivered layout, of any size
+  models make NAME --kind KIND  write a random encoder in the layout of a pretrained one
+  models check NAME…   kind, width, layers, parameters and digest of pretrained encoders
   predict FILE…        emotions (and attributes) of recordings from a trained checkpoint
 
 presets:
@@ -266,6 +268,35 @@ def _corpora_make(arguments: list[str]) -> int:
     return 0
 
 
+def _models(arguments: list[str]) -> int:
+    verbs: dict[str, Callable[[list[str]], int]] = {"make": _models_make, "check": _models_check}
+    if not arguments or arguments[0] not in verbs:
+        print("usage: serbench models make NAME --kind KIND | check NAME…")
+        return 0 if arguments in (["-h"], ["--help"]) else 2
+    return verbs[arguments[0]](arguments[1:])
+
+
+def _models_make(arguments: list[str]) -> int:
+    from bench.features.made_models import make
+    from bench.flags import ModelMakeFlags, parse
+
+    flags = parse(ModelMakeFlags, "serbench models make", arguments)
+    make(flags.folder(), flags.kind, flags.size, flags.width, flags.layers, flags.seed)
+    print(f"{flags.name}: a {flags.kind} model with random weights in {flags.folder()}")
+    return 0
+
+
+def _models_check(arguments: list[str]) -> int:
+    from bench.flags import ModelCheckFlags, parse
+    from bench.listing import models_table, show
+
+    flags = parse(ModelCheckFlags, "serbench models check", arguments)
+    if not flags.names:
+        raise SuiteError("models check: name folders of the models folder, or models on the hub")
+    show(models_table(flags.names, flags.models))
+    return 0
+
+
 def _predict(arguments: list[str]) -> int:
     from bench.evidence.store import Store
     from bench.flags import PredictFlags, parse
@@ -286,6 +317,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "report": _report,
     "mixers": _mixers,
     "corpora": _corpora,
+    "models": _models,
     "predict": _predict,
 }
 

@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError
 
 from bench.config import Direction, Encoder, Features, OpShape, Plan, Profiling, Recipe, Settings
 from bench.errors import SuiteError
-from bench.folders import Folders, cache_folder, data_folder
+from bench.features.kinds import MadeKind, MadeSize
+from bench.folders import Folders, cache_folder, data_folder, models_folder
 
 BARE = tyro.conf.arg(name="")  # this group's flags stand without a prefix
 CHOSEN = (
@@ -28,10 +29,12 @@ class Places(Settings):
     data_root: Path | None = None  # folder that holds the corpora; else SER_DATA_ROOT
     cache: Path | None = None  # cached features; else SER_CACHE, else ~/.cache/serbench
     skip_bad: bool = False  # go on without recordings that cannot be read (recorded in every result)
+    models: Path | None = None  # folder that holds pretrained encoders; else SER_MODELS
 
     def folders(self) -> Folders:
         """The same, with the cache resolved."""
-        return Folders(self.results, self.cache or cache_folder(), self.data_root, self.skip_bad)
+        cache = self.cache or cache_folder()
+        return Folders(self.results, cache, self.data_root, self.skip_bad, self.models)
 
 
 class RunFlags(Settings):
@@ -145,6 +148,34 @@ class MakeFlags(Settings):
     seed: int = 0
     out: Path = Path("msp_podcast")  # a new or an empty folder
     audio: bool = True  # recordings and transcripts too, not the tables alone
+
+
+class ModelMakeFlags(Settings):
+    """Write a model with random weights in the layout of a pretrained one: to try the pipeline."""
+
+    name: tyro.conf.Positional[str]  # of its folder in the models folder
+    kind: MadeKind
+    size: MadeSize = "tiny"  # width 32 and 2 layers, or the largest published
+    width: int | None = Field(default=None, ge=1)  # else that of the size
+    layers: int | None = Field(default=None, ge=1)  # else those of the size
+    seed: int = Field(default=0, ge=0)
+    models: Path | None = None  # folder that holds pretrained encoders; else SER_MODELS
+
+    def folder(self) -> Path:
+        """Where it will be; SuiteError where no models folder is given, or the name leads out of it."""
+        root = self.models or models_folder()
+        if root is None:
+            raise SuiteError("models make: no models folder given; set SER_MODELS or --models")
+        if Path(self.name).is_absolute() or not Path(self.name).name or ".." in Path(self.name).parts:
+            raise SuiteError(f"models make: {self.name!r} is no name of a folder in {root}; choose another")
+        return root / self.name
+
+
+class ModelCheckFlags(Settings):
+    """Read pretrained encoders by the name of their folder or on the Hugging Face hub."""
+
+    names: tyro.conf.Positional[tuple[str, ...]]
+    models: Path | None = None  # folder that holds pretrained encoders; else SER_MODELS
 
 
 class PredictFlags(Settings):

@@ -1,6 +1,7 @@
 """Where recordings and caches live, and how a folder comes into being whole or not at all.
 
 data_folder()                      # $SER_DATA_ROOT, or None
+models_folder()                    # $SER_MODELS, or None
 cache_folder()                     # $SER_CACHE, or ~/.cache/serbench
 Folders(Path("results"), cache_folder(), data_folder())
 with whole_folder(target) as temporary:
@@ -32,11 +33,18 @@ class Folders:
     cache: Path
     data_root: Path | None = None
     skip_bad: bool = False
+    models: Path | None = None  # folder of pretrained models; else SER_MODELS
 
 
 def data_folder() -> Path | None:
     """The folder that holds the corpora: `$SER_DATA_ROOT`, or None where that is unset or empty."""
     named = os.environ.get("SER_DATA_ROOT", "")
+    return Path(named).expanduser() if named else None
+
+
+def models_folder() -> Path | None:
+    """The folder that holds pretrained models: `$SER_MODELS`, or None where that is unset or empty."""
+    named = os.environ.get("SER_MODELS", "")
     return Path(named).expanduser() if named else None
 
 

@@ -1,10 +1,12 @@
-"""What `serbench mixers` and `serbench corpora list` print.
+"""What `serbench mixers`, `serbench corpora list` and `serbench models check` print.
 
 show(mixers_table(d_model=512, num_heads=4))
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import get_args
 
 from rich import box
@@ -13,7 +15,7 @@ from rich.table import Table
 
 import mixers
 from bench import corpora
-from bench.config import Features
+from bench.config import Extractor, Features
 from bench.errors import SuiteError
 from bench.report import units
 
@@ -75,6 +77,25 @@ def corpora_table() -> Table:
         folds = (f"{protocol} ({len(folds)} folds)" for protocol, folds in corpus.PROTOCOLS.items())
         emotions, protocols = str(len(corpus.EMOTIONS) or "any"), ", ".join(folds) or "any"
         table.add_row(name, corpus.TITLE, emotions, protocols, corpus.LICENCE)
+    return table
+
+
+def models_table(names: Sequence[str], models: Path | None) -> Table:
+    """Pretrained encoders, each loaded whole: SuiteError at the first that cannot be used."""
+    from bench.features.model_files import look
+    from bench.features.speech import SpeechEncoder
+    from bench.features.text import TextEncoder
+
+    columns = ("name", "encodes", "architecture", "width", "layers", "parameters", "digest", "folder")
+    table = _table("Pretrained encoders", columns, right=("width", "layers", "parameters"))
+    for name in names:
+        files = look(name, models)
+        family = SpeechEncoder if files.use == "speech" else TextEncoder
+        encoder = family.load(Extractor(name=name), models=models)
+        found = encoder.extractor
+        size = f"{sum(p.numel() for p in encoder.parameters()):,}"
+        shape = (str(found.width), str(found.num_layers), size)
+        table.add_row(name, files.use, files.kind, *shape, found.digest, str(files.folder))
     return table
 
 

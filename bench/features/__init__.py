@@ -5,4 +5,8 @@ inspection.py   every recording of a corpus opened: what `serbench corpora check
 logmel.py       samples to log-mel frames
 cache.py        the frames of a whole corpus on disk: `prepare(…) -> FeatureStore`
 normaliser.py   mean and standard deviation of the training split
+pretrained.py   the frozen encoder behind a name: digest, width and layers (hub.py, model_files.py)
+speech.py       clips to hidden states of a frozen speech encoder (backbones.py)
+text.py         transcripts to hidden states of a frozen text encoder
+made_models.py  random models in the layout of pretrained ones: `serbench models make`
 """

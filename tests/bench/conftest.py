@@ -41,6 +41,14 @@ def make_corpus(tmp_path: Path) -> MakeCorpus:
     return make
 
 
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with a tiny random encoder of every family, named by its kind."""
+    from pretrained_fixtures import write_models
+
+    return write_models(tmp_path_factory.mktemp("models"))
+
+
 @pytest.fixture
 def largest_file() -> Callable[[int], AbstractContextManager[None]]:
     """`with largest_file(bytes):` the system refuses to let any file grow beyond so many bytes (EFBIG)."""
