@@ -21,8 +21,7 @@ from torch.nn.functional import logsigmoid
 
 from mixers import ops
 from mixers.contract import Direction, TokenMixer, silence, widened
-from mixers.ops.forgetting import extend
-from mixers.ops.softmax import flops
+from mixers.ops.forgetting import extend, flops
 from mixers.parts import HeadProjection, exempt, sized, wide
 from mixers.registry import register
 
@@ -92,4 +91,5 @@ class FoX(TokenMixer):
         return T * (kept + self.query_heads * widened(dtype).itemsize)
 
     def flops(self, T: int) -> int:
-        return self.projection_flops(T) + flops(T, self.query_heads, self.head_dim, self.head_dim)
+        K, causal = self.head_dim, not self.bidirectional
+        return self.projection_flops(T) + flops(T, self.query_heads, K, K, causal)

@@ -197,3 +197,9 @@ def _kernel(
     place = places(mask)  # the kernel has no mask
     o = parallel_forgetting_attn(*(packed(x, place) for x in tensors), scale=scale)
     return unpacked(o, place)[..., :width].to(dtype)
+
+
+def flops(T: int, heads: int, K: int, V: int, causal: bool) -> int:
+    """Flops of the matrix products over T frames, batch 1; a causal pass leaves out whole blocks only."""
+    read = sum((min(start + BLOCK, T) - start) * min(start + BLOCK, T) for start in range(0, T, BLOCK))
+    return 2 * heads * (read if causal else T * T) * (K + V)
