@@ -49,6 +49,7 @@ examples:
   serbench run demo
   SER_DATA_ROOT=/data serbench run open --tasks ravdess/luna --seeds 0 1 2
   serbench train --layout "mamba2*3 softmax" --task ravdess/luna --fold 0
+  serbench run open --tasks ravdess-to-emodb/cross    train on one corpus, test on another
   serbench predict clip.wav
 
 `serbench COMMAND --help` shows every setting with its default. Results go to results/ under the

@@ -254,10 +254,10 @@ class System(Settings):
 class Task(Settings):
     """What a cell is trained and scored on."""
 
-    corpus: str
+    corpus: str  # or several as one (bench.corpora.combination)
     protocol: str
     fold: Annotated[int, Field(ge=0)] = 0
-    corpus_options: dict[str, int] = {}  # settings of a generated corpus (size, seed); empty for real ones
+    corpus_options: dict[str, int] = {}  # those that the corpus takes: size and seed of a generated one
 
 
 class Cell(Settings):
@@ -322,7 +322,7 @@ class Plan(Settings):
     seeds: tuple[int, ...] = (0,)
     layouts: tuple[str, ...] = ()  # none named: every mixer but the extra ones, and the Mamba hybrid
     directions: tuple[Direction, ...] = ("bidirectional",)
-    synthetic: dict[str, int] = {}  # options of the synthetic corpus
+    corpus_options: dict[str, int] = {}  # each goes to the corpora that take it (size, seed, classes)
     features: AnyFeatures = Features()
     encoder: AnyEncoder = Encoder()
     recipe: Recipe = Recipe()

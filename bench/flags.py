@@ -54,6 +54,7 @@ class TrainFlags(Settings):
     task: str = "ravdess/luna"  # CORPUS/PROTOCOL
     fold: int = 0
     seed: int = 0
+    corpus_options: dict[str, int] = Field(default_factory=dict)  # as the size and seed of a generated corpus
     features: Features = Features()
     encoder: Encoder = Encoder()
     recipe: Recipe = Recipe()
@@ -68,6 +69,7 @@ class TrainFlags(Settings):
             seeds=(self.seed,),
             layouts=(self.layout,),
             directions=(self.direction,),
+            corpus_options=self.corpus_options,
             features=self.features,
             encoder=self.encoder,
             recipe=self.recipe,

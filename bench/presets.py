@@ -22,7 +22,7 @@ def demo() -> Plan:
         name="demo",
         tasks=("synthetic/speakers",),
         folds=(0, 1),
-        synthetic={"speakers": 18, "per_speaker": 20, "seed": 0},
+        corpus_options={"speakers": 18, "per_speaker": 20, "seed": 0},
         recipe=Recipe(epochs=8),
         profiling=Profiling(seconds=(1.0, 10.0, 60.0, 300.0), time_limit_s=0.5),
     )

@@ -4,13 +4,17 @@
     load("ravdess", Path("/data"))                       # /data/ravdess, or /data itself
     load("synthetic", None, {"speakers": 12})            # generated once, in the cache
     load("table:mine", Path("/data"))                    # /data/mine.csv, and the recordings that it names
+    load("ravdess-to-emodb", Path("/data"))              # both: train on the one, test on the other
 
 A corpus is a module of this package that defines NAME, TITLE, LICENCE, EMOTIONS, PROTOCOLS and
 `load(root, **options) -> Manifest`; nothing else need be edited to add one. A corpus that defines
 
 - GENERATED = True makes its own recordings under `root`, which then lies in the cache;
 - SOURCE (an Archive or LfsRepository of `bench.corpora.fetch`) can be downloaded by anyone;
-- `locate(data_root, which) -> Path` is a family, whose members are named `NAME:which`.
+- `locate(data_root, which) -> Path` is a family, whose members are named `NAME:which`;
+- takes `cache` in `load` is given the cache's folder.
+
+How several corpora are named as one stands in `bench.corpora.combination`.
 """
 
 from __future__ import annotations
@@ -23,12 +27,25 @@ from functools import cache as once
 from pathlib import Path
 from types import ModuleType
 
+from bench.corpora.combination import Combination, parse
 from bench.corpora.fetch import Source
+from bench.corpora.joining import join
 from bench.corpora.manifest import Fold, Manifest, OwnSplits
 from bench.errors import SuiteError
 from bench.folders import cache_folder, data_folder
 
-__all__ = ["Fold", "Manifest", "OwnSplits", "downloadable", "find", "installed", "load", "names", "source"]
+__all__ = [
+    "Fold",
+    "Manifest",
+    "OwnSplits",
+    "downloadable",
+    "find",
+    "installed",
+    "load",
+    "names",
+    "options",
+    "source",
+]
 
 
 def names() -> tuple[str, ...]:
@@ -70,6 +87,15 @@ def source(name: str) -> Source:
     return found
 
 
+def options(name: str) -> tuple[str, ...]:
+    """The names of the options that a corpus takes; of a combination, those that any of its parts does."""
+    combination = parse(name, names())
+    if combination:
+        return tuple(dict.fromkeys(option for part in combination.corpora for option in options(part)))
+    parameters = inspect.signature(find(name).load).parameters
+    return tuple(parameter for parameter in parameters if parameter not in ("root", "cache"))
+
+
 def load(
     name: str,
     data_root: Path | None,
@@ -81,19 +107,34 @@ def load(
     Its folder is `data_root/<name>` in any case of letters, or `data_root` itself (a family's member is
     where the family says); without
     `data_root`, `$SER_DATA_ROOT` is taken. A generated corpus lies under `cache` instead (default:
-    `bench.folders.cache_folder()`). `options` go to the corpus. SuiteError where the corpus, an
-    option or the folder is unknown.
+    `bench.folders.cache_folder()`). `options` go to the corpus; of a combination, to each part those that it
+    takes. SuiteError where the corpus, an option or the folder is unknown, or corpora cannot be combined.
     """
+    given, cache = dict(options or {}), cache or cache_folder()
+    _check_options(name, given)
+    combination = parse(name, names())
+    if combination:
+        return _load_combination(combination, data_root, given, cache)
     corpus = find(name)
-    _check_options(corpus, options or {})
     if getattr(corpus, "GENERATED", False):
-        root = (cache or cache_folder()) / "corpora" / name
+        root = cache / "corpora" / name
     elif hasattr(corpus, "locate"):
         root = corpus.locate(_data_root(name, data_root), name.partition(":")[2])
     else:
         root = _folder(name, data_root)
-    manifest: Manifest = corpus.load(root, **(options or {}))
+    place = {"cache": cache} if "cache" in inspect.signature(corpus.load).parameters else {}
+    manifest: Manifest = corpus.load(root, **given, **place)
     return manifest
+
+
+def _load_combination(
+    combination: Combination, data_root: Path | None, given: Mapping[str, int], cache: Path
+) -> Manifest:
+    parts = {}
+    for part in combination.corpora:
+        own = {option: value for option, value in given.items() if option in options(part)}
+        parts[part] = load(part, data_root, own, cache)
+    return join(combination, parts)
 
 
 @once
@@ -103,12 +144,12 @@ def _corpora() -> dict[str, ModuleType]:
     return dict(sorted(found.items()))
 
 
-def _check_options(corpus: ModuleType, options: Mapping[str, int]) -> None:
-    known = [name for name in inspect.signature(corpus.load).parameters if name != "root"]
-    for option in options:
+def _check_options(name: str, given: Mapping[str, int]) -> None:
+    known = options(name)
+    for option in given:
         if option not in known:
             offered = f"its options are {', '.join(known)}" if known else "it has no options"
-            raise SuiteError(f"{corpus.NAME}: no option {option!r}; {offered}")
+            raise SuiteError(f"{name}: no option {option!r}; {offered}")
 
 
 def _folder(name: str, data_root: Path | None) -> Path:

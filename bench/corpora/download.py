@@ -128,6 +128,7 @@ def _registry(files: Sequence[Remote], folder: Path) -> Pooch:
 
 def _bring(pooch: Pooch, file: Remote, session: requests.Session, report: Report) -> None:
     part = Path(pooch.abspath) / f"{file.name}.part"
+    part.parent.mkdir(parents=True, exist_ok=True)  # pooch fails where another thread makes it first
     if file.checksum is None:
         part.with_suffix("").unlink(missing_ok=True)
     pooch.fetch(file.name, downloader=Resuming(session, part, file.checksum is not None, report))

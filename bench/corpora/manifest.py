@@ -12,6 +12,7 @@ splits that the corpus comes with (`OwnSplits`), which may have several test spl
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,13 @@ COLUMNS = {
     "duration_s": "float64",  # NaN until the audio has been read
     "split": "str",  # the corpus's own split, "" where it has none
 }
+ADDED = "added"  # the split of utterances that train in every fold
+
+
+def fingerprint(file: Path) -> str:
+    """Eight hex digits of a file's SHA-256, for a protocol's name: another file is another comparison."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,8 @@ class Manifest:
     `protocols` maps a protocol's name ("luna", "loso") to its folds. `problems` are the files that
     were left out of `table` because their name or label cannot be read. `notes` are what else the corpus
     counted, as (heading, text): releases, utterances left out by rule. `warnings` are what to know
-    before a score is believed, one sentence each.
+    before a score is believed, one sentence each. `parts` are the corpora that this one joins, each whole and
+    under its own names; the features are theirs. An utterance or speaker x of part a is a/x here.
     """
 
     corpus: str
@@ -107,6 +116,7 @@ class Manifest:
     problems: tuple[Problem, ...] = field(default=())
     notes: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    parts: tuple[Manifest, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject a table that breaks the contract: columns, unique utterances, known emotions."""
@@ -115,7 +125,7 @@ class Manifest:
         repeated = self.table["utterance"][self.table["utterance"].duplicated()]
         if len(repeated):
             raise SuiteError(f"{self.corpus}: utterance {repeated.iloc[0]!r} stands in the corpus twice")
-        unknown = set(self.table["emotion"]) - set(self.emotions)
+        unknown = set(self.table["emotion"].unique()) - set(self.emotions)
         if unknown:
             raise ValueError(f"{self.corpus}: emotions {sorted(unknown)} are none of {self.emotions}")
 

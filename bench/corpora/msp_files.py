@@ -1,7 +1,7 @@
 """The recordings and transcripts of an MSP-Podcast copy, joined to its labels by name.
 
     turns, hidden, problems = with_recordings(root, labels.sound, labels)
-    turns, problems = with_transcripts(root, turns)
+    turns, problems = with_transcripts(root, turns, cache)
 
 Recordings are listed, never opened. A name with an extra `_0001` on one side alone is taken for the same.
 """
@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 
+from bench.corpora import texts
 from bench.corpora.msp_labels import Labels, among, looked_up, same_names
 from bench.corpora.scan import AUDIO_SUFFIXES
 from bench.errors import Problem
 
 TEST3 = "_test3_"  # in the names of recordings whose labels are not given out
-READERS = 8  # threads that read transcripts, so many at a time:
-TEXTS_AT_ONCE = 1_000
 
 
 def files(root: Path, folder: str, suffixes: Sequence[str]) -> pd.DataFrame:
@@ -70,33 +68,18 @@ def _problems(paths: pd.Series[str], reason: str) -> list[Problem]:
     return [Problem(Path(path), reason) for path in paths]
 
 
-def with_transcripts(root: Path, found: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
+def with_transcripts(
+    root: Path, found: pd.DataFrame, cache: Path | None
+) -> tuple[pd.DataFrame, list[Problem]]:
     """`found` with each turn's `transcript` ("" where there is none), less those that are not UTF-8."""
-    texts = files(root, "Transcripts", (".txt",))
-    texts["utterance"] = same_names(texts["utterance"], pd.Index(found["utterance"]))
-    texts = texts[among(texts["utterance"], found["utterance"])].drop_duplicates("utterance")
-    paths = [f"{root}/{path}" for path in texts["path"]]
-    parts = [paths[at : at + TEXTS_AT_ONCE] for at in range(0, len(paths), TEXTS_AT_ONCE)]
-    with ThreadPoolExecutor(READERS) as pool:
-        read = [text for part in pool.map(_texts, parts) for text in part]
-    decoded = pd.Series(read, index=texts["utterance"].array, dtype="str")
+    there = files(root, "Transcripts", (".txt",)).sort_values("path", ignore_index=True)
+    there["utterance"] = same_names(there["utterance"], pd.Index(found["utterance"]))
+    there = there[among(there["utterance"], found["utterance"])].drop_duplicates("utterance")
+    read = texts.read(root, there["path"].tolist(), cache)
+    decoded = pd.Series(read, index=there["utterance"].array, dtype="str")
     bad = decoded.index[[text is None for text in read]]
     problems = _problems(
-        texts["path"][among(texts["utterance"], bad)], "transcript is not UTF-8; convert it or remove it"
+        there["path"][among(there["utterance"], bad)], "transcript is not UTF-8; convert it or remove it"
     )
     found = found.assign(transcript=looked_up(found["utterance"], decoded))
     return found[~among(found["utterance"], bad)], problems
-
-
-def _texts(paths: Sequence[str]) -> list[str | None]:
-    return [_text(path) for path in paths]
-
-
-def _text(path: str) -> str | None:
-    """What a file says on one line; None where it is not UTF-8."""
-    with open(path, "rb") as file:
-        content = file.read()
-    try:
-        return " ".join(content.decode("utf-8-sig").split())
-    except UnicodeDecodeError:
-        return None

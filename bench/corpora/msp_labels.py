@@ -104,7 +104,7 @@ def among(names: pd.Series[str], known: pd.Series[str] | pd.Index) -> pd.Series[
     import pyarrow
     from pyarrow import compute
 
-    values = pyarrow.array(known.unique(), type=pyarrow.string())
+    values = pyarrow.array(known, type=pyarrow.string())
     found = compute.is_in(pyarrow.array(names, type=pyarrow.string()), value_set=values)
     return pd.Series(found.to_numpy(zero_copy_only=False), index=names.index)
 

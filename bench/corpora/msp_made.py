@@ -68,12 +68,15 @@ UNKNOWN_EVERY = {"Train": 4, "Test1": 10}  # every so many speakers of the split
 NAMES = tuple(name.capitalize() for name in EMOTIONS)  # as raters' choices are written
 
 
-def load(root: Path, turns: int = 600, seed: int = 0) -> Manifest:
-    """Manifest of a synthetic release 2.0 of so many turns; made in a folder of `root` where not there."""
+def load(root: Path, turns: int = 600, seed: int = 0, classes: int = len(EMOTIONS)) -> Manifest:
+    """Manifest of a synthetic release 2.0 of so many turns; made in a folder of `root` where not there.
+
+    `classes` as in `msp_podcast.load`.
+    """
     folder = root / f"turns{turns}-seed{seed}-v{VERSION}"
     if not (folder / SYNTHETIC).is_file():
         make(folder, "2.0", turns, seed)
-    return replace(msp_podcast.load(folder), corpus=NAME)
+    return replace(msp_podcast.load(folder, classes), corpus=NAME)
 
 
 def make(folder: Path, release: str = "2.0", turns: int = 2_000, seed: int = 0, audio: bool = True) -> None:

@@ -7,7 +7,7 @@
 Releases 1.11, 1.12 (the Interspeech 2025 challenge) and 2.0 from the folder as delivered: `Audios`,
 `Labels`, `Transcripts`, `Partitions.txt`, `Speaker_ids.txt`, nested twice or not. Eight emotions; turns
 labelled O (other) or X (no agreement) are left out and counted, as is Test3, whose labels are not given
-out. The attributes stay in their 1 to 7.
+out. Option `classes`: 9 makes O a ninth class, 10 makes X a tenth. The attributes stay in their 1 to 7.
 
 Protocols, on the splits of the release (train on Train, choose on Development, score on Test1 and Test2):
 
@@ -21,17 +21,17 @@ because the other's is.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 import pandas as pd
 
 from bench.corpora import msp_labels, msp_release
-from bench.corpora.manifest import COLUMNS, Manifest, OwnSplits
+from bench.corpora.manifest import COLUMNS, Manifest, OwnSplits, fingerprint
 from bench.corpora.msp_files import with_recordings, with_transcripts
 from bench.corpora.msp_labels import CORPUS, Labels
 from bench.corpora.msp_release import Identity
+from bench.errors import SuiteError
 
 __all__ = ["EMOTIONS", "LICENCE", "NAME", "PROTOCOLS", "TITLE", "load"]
 
@@ -51,33 +51,44 @@ def _protocols(roles: dict[str, str], ending: str = "") -> dict[str, tuple[OwnSp
 PROTOCOLS = _protocols(ROLES)
 
 
-def load(root: Path) -> Manifest:
-    """Manifest of the MSP-Podcast copy under `root`.
+def load(root: Path, classes: int = len(EMOTIONS), cache: Path | None = None) -> Manifest:
+    """Manifest of the MSP-Podcast copy under `root`; its transcripts are kept in `cache` where that is given.
 
     Listed as problems: turns whose labels, partition, recording or transcript cannot be used, which are
-    left out, and recordings without labels. SuiteError where `root` is no such copy or a table is broken.
+    left out, and recordings without labels. SuiteError where `root` is no such copy, a table is broken, or
+    `classes` is none of 8, 9 and 10.
     """
+    emotions = _emotions(classes)
     labels = msp_labels.read(root)
     identity = msp_release.identify(labels.turns, len(labels.unlabelled))
-    scored = labels.sound[labels.sound["emotion"].isin(msp_release.EMOTIONS)]
+    scored = labels.sound[labels.sound["emotion"].isin(emotions)]
     found, hidden, problems = with_recordings(root, scored, labels)
-    found, text_problems = with_transcripts(root, found)
-    table = _table(found)
-    present = {split: role for split, role in ROLES.items() if split in set(table["split"])}
+    found, text_problems = with_transcripts(root, found, cache)
+    table = _table(found, emotions)
+    splits = table["split"].unique()
+    present = {split: role for split, role in ROLES.items() if split in splits}
     made = _made(root)
     own = made or not identity.release
     return Manifest(
         NAME,
         _title(identity, made),
         root,
-        EMOTIONS,
+        tuple(emotions.values()),
         table,
-        _protocols(present, f"-{_fingerprint(labels) if own else identity.release}"),
+        _protocols(present, f"-{fingerprint(labels.path) if own else identity.release}"),
         synthetic=bool(made),
         problems=(*labels.problems, *problems, *text_problems),
-        notes=_notes(labels, identity, made, table, hidden),
+        notes=_notes(labels, emotions, identity, made, table, hidden),
         warnings=(*_departures(identity, made), *labels.warnings, *_shared_speakers(table)),
     )
+
+
+def _emotions(classes: int) -> dict[str, str]:
+    """The classes by their code: the eight emotions and, where asked for, O and X."""
+    if not len(EMOTIONS) <= classes <= len(EMOTIONS) + len(msp_release.LEFT_OUT):
+        raise SuiteError(f"{NAME}: classes={classes} should be 8, 9 (other too) or 10 (no agreement too)")
+    more = {code: name.replace(" ", "_") for code, name in msp_release.LEFT_OUT.items()}
+    return dict(list((msp_release.EMOTIONS | more).items())[:classes])
 
 
 def _made(root: Path) -> str:
@@ -86,8 +97,8 @@ def _made(root: Path) -> str:
     return str(json.loads(marker.read_bytes())["release"]) if marker.is_file() else ""
 
 
-def _table(found: pd.DataFrame) -> pd.DataFrame:
-    emotion = found["emotion"].map(msp_release.EMOTIONS)
+def _table(found: pd.DataFrame, emotions: dict[str, str]) -> pd.DataFrame:
+    emotion = found["emotion"].map(emotions)
     table = found.assign(emotion=emotion, duration_s=float("nan"))
     return table[list(COLUMNS)].astype(COLUMNS).sort_values("utterance", ignore_index=True)
 
@@ -98,16 +109,12 @@ def _title(identity: Identity, made: str) -> str:
     return f"{TITLE} {identity.release}" if identity.release else f"{TITLE} (no known release)"
 
 
-def _fingerprint(labels: Labels) -> str:
-    """Eight hex digits of the label file's SHA-256."""
-    return hashlib.sha256(labels.path.read_bytes()).hexdigest()[:8]
-
-
 def _notes(
-    labels: Labels, identity: Identity, made: str, table: pd.DataFrame, hidden: int
+    labels: Labels, emotions: dict[str, str], identity: Identity, made: str, table: pd.DataFrame, hidden: int
 ) -> tuple[tuple[str, str], ...]:
     codes = labels.turns["emotion"].value_counts()
-    left_out = [f"{code} ({name}) {codes.get(code, 0):,}" for code, name in msp_release.LEFT_OUT.items()]
+    dropped = {code: name for code, name in msp_release.LEFT_OUT.items() if code not in emotions}
+    left_out = [f"{code} ({name}) {codes.get(code, 0):,}" for code, name in dropped.items()]
     left_out.append(f"Test3 without labels {max(hidden, len(labels.unlabelled)):,}")
     unknown = table["speaker"][_nameless(table["speaker"])]
     strangers = f"{unknown.nunique():,} podcasts, each counted as one speaker"

@@ -26,14 +26,13 @@ edited table is another comparison and no cell of it is taken for done.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from bench.corpora.manifest import COLUMNS, Fold, Manifest, OwnSplits, rotation
+from bench.corpora.manifest import COLUMNS, Fold, Manifest, OwnSplits, fingerprint, rotation
 from bench.errors import Problem, SuiteError
 
 NAME = "table"
@@ -95,7 +94,7 @@ def load(root: Path) -> Manifest:
             f"{corpus}: {root} has {len(good):,} usable of {len(raw):,} rows and {len(emotions)} classes; at "
             f"least two classes are needed{_first(reasons)}"
         )
-    ending = hashlib.sha256(root.read_bytes()).hexdigest()[:8]
+    ending = fingerprint(root)
     protocols = {f"{name}-{ending}": folds for name, folds in _protocols(good, corpus).items()}
     problems = _problems(raw, reasons)
     return Manifest(corpus, root.stem, root.parent, emotions, table, protocols, problems=problems)

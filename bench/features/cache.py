@@ -4,6 +4,8 @@
     store["03-01-01-01-01-01-01"]            # (T, M) float32, read-only
     store.frames["03-01-01-01-01-01-01"], store.durations_s["03-01-01-01-01-01-01"], store.skipped
 
+Corpora that are joined have no features of their own: those of each part are read where they lie.
+
 `<cache>/features/<key>/` holds `frames.npy` (all utterances one after another, (ΣT, M) float32) and
 `index.parquet` (utterance, start, frames, duration_s, problem). The key is a hash of the settings and
 of every file's name, size and time of change, so that an edited recording is never read from the
@@ -45,13 +47,11 @@ class FeatureStore(Mapping[str, NDArray[np.float32]]):
     frames: dict[str, int]
     durations_s: dict[str, float]
     skipped: tuple[Problem, ...]
-    _starts: dict[str, int]
-    _array: NDArray[np.float32]
+    _views: dict[str, NDArray[np.float32]]
 
     def __getitem__(self, utterance: str) -> NDArray[np.float32]:
         """A view of the memory map; KeyError for an utterance that the store has not."""
-        start = self._starts[utterance]
-        return self._array[start : start + self.frames[utterance]]
+        return self._views[utterance]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.utterances)
@@ -68,6 +68,10 @@ def prepare(
     UnusableFiles lists all recordings that cannot be used; with `skip_bad` they are left out and
     listed in `FeatureStore.skipped`. SuiteError where no recording is left or the disk is full.
     """
+    if manifest.parts:
+        return _joined(
+            {part.corpus: prepare(part, features, cache, skip_bad=skip_bad) for part in manifest.parts}
+        )
     folder = cache / "features" / _key(manifest, features)
     index = _load_index(folder, manifest, features)
     if index is None:
@@ -167,11 +171,25 @@ def _problems(index: pd.DataFrame, manifest: Manifest) -> tuple[Problem, ...]:
 def _open(folder: Path, index: pd.DataFrame, problems: tuple[Problem, ...]) -> FeatureStore:
     good = index[index["problem"] == ""]
     utterances = tuple(good["utterance"])
+    starts, lengths = good["start"].tolist(), good["frames"].tolist()
+    array = np.asarray(np.load(folder / "frames.npy", mmap_mode="r"))
+    views = (array[start : start + length] for start, length in zip(starts, lengths, strict=True))
     return FeatureStore(
         utterances=utterances,
-        frames=dict(zip(utterances, good["frames"].tolist(), strict=True)),
+        frames=dict(zip(utterances, lengths, strict=True)),
         durations_s=dict(zip(utterances, good["duration_s"].tolist(), strict=True)),
         skipped=problems,
-        _starts=dict(zip(utterances, good["start"].tolist(), strict=True)),
-        _array=np.asarray(np.load(folder / "frames.npy", mmap_mode="r")),
+        _views=dict(zip(utterances, views, strict=True)),
     )
+
+
+def _joined(stores: Mapping[str, FeatureStore]) -> FeatureStore:
+    """The stores of the parts of a joined corpus, each utterance under its corpus's name as well."""
+    frames, durations_s, views, skipped = {}, {}, {}, []
+    for corpus, store in stores.items():
+        for own in store:
+            utterance = f"{corpus}/{own}"
+            frames[utterance], durations_s[utterance] = store.frames[own], store.durations_s[own]
+            views[utterance] = store[own]
+        skipped += [Problem(Path(corpus) / problem.path, problem.reason) for problem in store.skipped]
+    return FeatureStore(tuple(frames), frames, durations_s, tuple(skipped), views)

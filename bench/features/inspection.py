@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.corpora.manifest import Fold, Manifest
+from bench.corpora.manifest import ADDED, Fold, Manifest
 from bench.errors import Problem
 from bench.features.audio import AudioError, decode
 from bench.progress import track
@@ -130,14 +130,18 @@ def _protocol_lines(manifest: Manifest, protocol: str) -> Iterator[str]:
 
 
 def _verdict(manifest: Manifest, folds: list[Fold]) -> str:
-    """Whether folds of speakers keep them apart and test each once."""
+    """Whether folds of speakers keep them apart and test each once, but for those who always train."""
     shared = [fault for number, fold in enumerate(folds) for fault in _fold_faults(fold, number)]
     tested = Counter(speaker for fold in folds for speaker in fold.test)
-    present = set(manifest.table["speaker"])
+    added = manifest.table["split"] == ADDED
+    always, present = (set(manifest.table["speaker"][rows]) for rows in (added, ~added))
     shared += [
         f"speaker {speaker} is tested {tested[speaker]} times" for speaker in present if tested[speaker] != 1
     ]
-    return "; ".join(sorted(shared)) or "no speaker in two splits, every speaker tested once"
+    faultless = "no speaker in two splits, every speaker tested once"
+    if always:
+        faultless += f", but for {_plural(len(always), 'speaker')} who always train"
+    return "; ".join(sorted(shared)) or faultless
 
 
 def _shared(manifest: Manifest, protocol: str) -> str:

@@ -75,7 +75,7 @@ def _tasks(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Task]:
         corpus, _, protocol = name.partition("/")
         full = manifest_of(corpus).protocol(protocol)
         folds = range(len(manifest_of(corpus).folds(full)))
-        options = plan.synthetic if corpus == "synthetic" else {}
+        options = _options(plan, corpus)
         for fold in plan.folds or folds:
             if fold not in folds:
                 raise SuiteError(
@@ -83,6 +83,21 @@ def _tasks(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Task]:
                 )
             tasks.append(Task(corpus=corpus, protocol=full, fold=fold, corpus_options=options))
     return tasks
+
+
+def manifest(plan: Plan, corpus: str, folders: Folders) -> Manifest:
+    """A corpus of the plan, with the plan's options."""
+    return corpora.load(corpus, folders.data_root, _options(plan, corpus), folders.cache)
+
+
+def _options(plan: Plan, corpus: str) -> dict[str, int]:
+    """The options of a plan that a corpus takes; SuiteError for one that no corpus takes."""
+    known = {option for name in corpora.names() for option in corpora.options(name)}
+    for option in plan.corpus_options:
+        if option not in known:
+            raise SuiteError(f"no corpus takes option {option!r}; there is {', '.join(sorted(known))}")
+    taken = corpora.options(corpus)
+    return {option: value for option, value in plan.corpus_options.items() if option in taken}
 
 
 def jobs(plan: Plan, planned: list[Cell], store: Store) -> list[Job]:
@@ -102,8 +117,7 @@ def run(plan: Plan, folders: Folders, workers: int, threads: int = 1) -> Summary
 
     def manifest_of(corpus: str) -> Manifest:
         if corpus not in manifests:
-            options = plan.synthetic if corpus == "synthetic" else {}
-            manifests[corpus] = corpora.load(corpus, folders.data_root, options, folders.cache)
+            manifests[corpus] = manifest(plan, corpus, folders)
         return manifests[corpus]
 
     store = Store(folders.results)

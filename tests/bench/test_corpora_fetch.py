@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -302,6 +303,19 @@ def test_only_the_recordings_that_are_missing_are_fetched_again(server, tmp_path
     server.asked.clear()
     fetch("crema_d", source, tmp_path)
     assert server.asked == [("/master.zip", ""), (spoilt, "")]
+    assert len(corpora.load("crema_d", tmp_path)) == 2
+
+
+def test_recordings_fetched_at_once_do_not_collide_over_their_folder(server, tmp_path, monkeypatch):
+    """Another thread makes the folder after this one has looked for it and before it makes it itself."""
+
+    def second(path: str, *arguments, **options) -> None:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        make(path, *arguments, **options)
+
+    make = os.makedirs
+    monkeypatch.setattr("pooch.core.os.makedirs", second)
+    fetch("crema_d", crema_d_at(server), tmp_path)
     assert len(corpora.load("crema_d", tmp_path)) == 2
 
 

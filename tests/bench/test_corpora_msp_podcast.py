@@ -105,6 +105,24 @@ def test_other_and_no_agreement_are_left_out_and_counted_and_no_fault(tmp_path):
     assert not manifest.problems
 
 
+@pytest.mark.parametrize(
+    ("classes", "more", "left_out"),
+    [(9, {"other"}, "X (no agreement) 2, Test3"), (10, {"other", "no_agreement"}, "Test3")],
+)
+def test_other_and_no_agreement_are_classes_where_asked_for(tmp_path, classes, more, left_out):
+    copy(tmp_path / "msp_podcast")
+    manifest = corpora.load("msp_podcast", tmp_path, {"classes": classes})
+    assert manifest.emotions[:8] == msp_podcast.EMOTIONS
+    assert set(manifest.emotions[8:]) == more == set(manifest.table["emotion"]) - set(msp_podcast.EMOTIONS)
+    assert len(manifest) == {9: 6, 10: 8}[classes]
+    assert note(manifest, "left out").startswith(left_out)
+
+
+def test_another_number_of_classes_is_refused(tmp_path):
+    with pytest.raises(SuiteError, match=r"classes=7 should be 8, 9 \(other too\) or 10"):
+        msp_podcast.load(copy(tmp_path), classes=7)
+
+
 def test_nested_folders_and_validation_are_read_like_the_plain_form(tmp_path):
     plain = msp_podcast.load(copy(tmp_path / "plain"))
     rows = [row.replace("Development", "Validation") for row in ROWS]

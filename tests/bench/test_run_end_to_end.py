@@ -29,7 +29,8 @@ COMMAND = [
         "--workers",
         "1",
     ),
-    *("--layouts", "softmax", "retnet", "--synthetic.speakers", "6", "--synthetic.per-speaker", "8"),
+    *("--layouts", "softmax", "retnet", "--corpus-options.speakers", "6"),
+    *("--corpus-options.per-speaker", "8"),
     *("--encoder.d-model", "16", "--encoder.num-layers", "1", "--recipe.epochs", "6"),
 ]
 
