@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -63,7 +64,8 @@ class HeadGated(Function):
 def _gated(
     q: Tensor, k: Tensor, between: Tensor, from_start: Tensor, to_end: Tensor, total: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return q @ k.mT * between, q * from_start, k * to_end, total
+    scores = torch.bmm(q.flatten(0, 2), k.flatten(0, 2).mT).view(*q.shape[:-1], k.shape[-2])
+    return scores * between, q * from_start, k * to_end, total
 
 
 def _decays(g: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -16,8 +16,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mixers.ops.decay import frames_between
-
 CHUNK = 16  # frames
 
 
@@ -44,8 +42,11 @@ def value_gated(scores: Tensor, values: Tensor, g: Tensor) -> tuple[Tensor, Tens
 
 def _between(g: Tensor) -> Tensor:
     """exp(Σ_{s in (j, i]} g_s) for j ≤ i, else 0: g (…, c, K) → (…, c, c, K)."""
-    sums = (frames_between(CHUNK, g) @ g).unflatten(-2, (CHUNK, CHUNK))
-    return sums.exp() * torch.ones(CHUNK, CHUNK, dtype=g.dtype, device=g.device).tril().unsqueeze(-1)
+    frame = torch.arange(CHUNK, device=g.device)
+    i, j, s = frame[:, None, None], frame[None, :, None], frame[None, None, :]
+    inside = ((j < s) & (s <= i)).to(g.dtype).flatten(0, 1)
+    sums = (inside @ g).unflatten(-2, (CHUNK, CHUNK))
+    return sums.exp() * (frame[:, None] >= frame).unsqueeze(-1).to(g.dtype)
 
 
 def carry(decay: Tensor, writes: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -172,6 +172,6 @@ def test_a_recipe_that_cannot_be_trained_or_chosen_by_is_refused(recipe, rated, 
 
 def test_a_run_stops_before_any_audio_is_read_where_the_corpus_has_no_attributes(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.corpora.load", lambda *_: replace(manifest(), root=tmp_path / "no audio"))
-    plan = Plan(name="toy", tasks=("mine/toy",), layouts=("softmax",), recipe=Recipe(attribute_weight=1.0))
+    plan = Plan(name="toy", tasks=("ravdess/toy",), layouts=("softmax",), recipe=Recipe(attribute_weight=1.0))
     with pytest.raises(SuiteError, match="mine does not rate arousal"):
         grid.run(plan, Folders(tmp_path / "results", tmp_path / "cache"), workers=1)
