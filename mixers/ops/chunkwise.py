@@ -227,12 +227,9 @@ class _Carry(Function):
     def forward(
         ctx: Any, decay: Tensor, writing: Tensor, values: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor]:
-        B, N = writing.shape[:2]
-        states = state.new_empty(B, N, *state.shape[1:])
+        states = state.new_empty(*writing.shape[:2], *state.shape[1:])
         states[:, 0] = state
-        if N > 1:
-            for wrote, value, after in zip(writing[:, :-1], values[:, :-1], states[:, 1:], strict=True):
-                torch.bmm(wrote.flatten(0, 1).mT, value.flatten(0, 1), out=after.flatten(0, 1))
+        _multiply(writing[:, :-1].mT, values[:, :-1], states[:, 1:])
         chunks = states.unbind(1)
         for n, after in enumerate(chunks[1:]):
             after.addcmul_(decay[:, n], chunks[n])
@@ -243,17 +240,30 @@ class _Carry(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor, d_last: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """`d_states` is written over, as the states have one reader: it then holds the writes' gradients."""
         decay, writing, values, states = ctx.saved_tensors
-        d_writes = torch.empty_like(states)
-        d_writes[:, -1] = d_last
-        for n in range(states.shape[1] - 1, 0, -1):
-            torch.addcmul(d_states[:, n], decay[:, n], d_writes[:, n], out=d_writes[:, n - 1])
-        d_state = torch.addcmul(d_states[:, 0], decay[:, 0], d_writes[:, 0])
-        return _inner(d_writes, states, decay), values @ d_writes.mT, writing @ d_writes, d_state
+        d_after = (*d_states.unbind(1)[1:], d_last)
+        for n in range(len(d_after) - 1, 0, -1):
+            d_after[n - 1].addcmul_(decay[:, n], d_after[n])
+        d_state = torch.addcmul(d_states[:, 0], decay[:, 0], d_after[0])
+        d_decay, d_writing, d_values = (torch.empty_like(x) for x in (decay, writing, values))
+        d_decay[:, :-1] = _inner(d_states[:, 1:], states[:, :-1], decay)
+        _multiply(values[:, :-1], d_states[:, 1:].mT, d_writing[:, :-1])
+        _multiply(writing[:, :-1], d_states[:, 1:], d_values[:, :-1])
+        d_decay[:, -1] = _inner(d_last[:, None], states[:, -1:], decay)[:, 0]
+        d_writing[:, -1], d_values[:, -1] = values[:, -1] @ d_last.mT, writing[:, -1] @ d_last
+        return d_decay, d_writing, d_values, d_state
+
+
+def _multiply(a: Tensor, b: Tensor, out: Tensor) -> None:
+    """out = a @ b, all (B, n, H, ·, ·), each utterance's part of `out` contiguous; n may be 0."""
+    if out.shape[1]:
+        for x, y, product in zip(a, b, out, strict=True):
+            torch.bmm(x.flatten(0, 1), y.flatten(0, 1), out=product.flatten(0, 1))
 
 
 def _inner(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
-    """a ∘ b (B, N, H, K, V) summed over the axes on which `like` is of size 1."""
+    """a ∘ b (B, n, H, K, V) summed over those of the last two axes on which `like` is of size 1."""
     if like.shape[-2:] == (1, 1):
-        return (a.view(-1, 1, a[0, 0, 0].numel()) @ b.view(-1, b[0, 0, 0].numel(), 1)).view(like.shape)
-    return (a * b).sum_to_size(like.shape)
+        return a.flatten(-2).unsqueeze(-2) @ b.flatten(-2).unsqueeze(-1)
+    return (a * b).sum([axis for axis in (-2, -1) if like.shape[axis] == 1], keepdim=True)
