@@ -4,9 +4,11 @@
     Console().print(table(record))
 
 Targets are those of the project for 4 heads of 64 and the lengths that `OpShape` has by default; at other
-sizes a row has none. A missed target is a finding, not an error. The frame loop that targets speak of is
-fla's naive recurrence, which is the published one and not ours; `bench.measuring.loops` are leaner (what needs
-no state is done for all frames at once), and their rows say how much of the speed-up that alone would give.
+sizes a row has none. A missed target is a finding, not an error.
+
+The frame loop that targets speak of is fla's naive recurrence, which is the published one and not ours.
+`bench.measuring.loops` are leaner (what needs no state is done for all frames at once), and their rows say
+how much of the speed-up that alone would give.
 """
 
 from __future__ import annotations
