@@ -28,5 +28,5 @@ def decay_between(g: Tensor) -> Tensor:
     frames = torch.ones(c, c, dtype=g.dtype, device=g.device)
     up_to, after = frames.tril(), frames.tril(-1)  # s ≤ i, and s > j
     gates = g.reshape(-1, c, 1)
-    sums = (up_to * LOG2_E).expand(len(gates), -1, -1).bmm(gates * after)
+    sums = (up_to * LOG2_E).expand(gates.shape[0], -1, -1).bmm(gates * after)
     return (sums.exp2_() * up_to).view(*g.shape, c)

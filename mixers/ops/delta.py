@@ -21,9 +21,10 @@ from torch.autograd.function import once_differentiable
 from mixers.ops import portable
 from mixers.ops.backend import Backend, alike, choose, kernel_gate, padded
 from mixers.ops.checks import check_shapes
-from mixers.ops.chunkwise import by_segments, chunk_length, two_products
+from mixers.ops.chunkwise import chunk_length, two_products
 from mixers.ops.halving import key_gated
 from mixers.ops.linear import zero_state
+from mixers.ops.segments import by_segments
 
 
 def delta_rule(

@@ -18,10 +18,11 @@ from torch import Tensor
 from mixers.ops import portable
 from mixers.ops.backend import Backend, alike, choose, kernel_gate, padded
 from mixers.ops.checks import check_shapes
-from mixers.ops.chunkwise import by_segments, chunk_length
+from mixers.ops.chunkwise import chunk_length
 from mixers.ops.delta import carry_corrected
 from mixers.ops.halving import key_gated
 from mixers.ops.linear import zero_state
+from mixers.ops.segments import by_segments
 
 
 def dplr_delta_rule(

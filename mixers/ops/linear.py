@@ -17,9 +17,10 @@ from torch import Tensor
 
 from mixers.ops.backend import Backend, alike, choose, gated_backward_refused, kernel_gate, padded
 from mixers.ops.checks import check_shapes
-from mixers.ops.chunkwise import by_segments, carry, chunk_length, computing_dtype, two_products
+from mixers.ops.chunkwise import carry, chunk_length, computing_dtype, two_products
 from mixers.ops.halving import key_gated
 from mixers.ops.headwise import head_gated
+from mixers.ops.segments import by_segments
 
 
 def gated_linear_attention(

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from mixers.ops.backend import Backend, alike, choose, kernel_gate, padded
 from mixers.ops.checks import check_shapes
-from mixers.ops.chunkwise import by_segments, carry, chunk_length, computing_dtype
+from mixers.ops.chunkwise import carry, chunk_length, computing_dtype
 from mixers.ops.halving import value_gated
 from mixers.ops.linear import gate_a_channel
+from mixers.ops.segments import by_segments
 
 
 def gated_slot_attention(
