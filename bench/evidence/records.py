@@ -24,8 +24,20 @@ SCHEMA_VERSION = 1
 Status = Literal["ok", "failed", "oom", "diverged"]
 
 
+class Gpu(Settings):
+    """A GPU as its driver describes it; None: not said."""
+
+    name: str
+    driver: str | None = None
+    memory_bytes: int | None = None
+    power_limit_w: float | None = None
+    ecc: bool | None = None
+    sm_clock_mhz: int | None = None  # the highest
+    memory_clock_mhz: int | None = None  # the highest
+
+
 class Environment(Settings):
-    """Where a number was made."""
+    """Where a number was made. What the system does not say, or an older record did not ask, is empty."""
 
     device: str  # the processor's or GPU's model name: how hardware is named in tables
     device_kind: Literal["cpu", "cuda"]
@@ -38,6 +50,16 @@ class Environment(Settings):
     git_commit: str = ""
     git_dirty: bool = False
     processes: int = 1  # that shared the work
+    cpu: str = ""  # the processor's model name, also where `device` is a GPU
+    cpu_flags: tuple[str, ...] = ()  # vector and matrix instructions that decide a kernel's speed
+    physical_cores: int | None = None
+    usable_cores: int | None = None  # that this process may run on
+    cpu_max_mhz: float | None = None
+    cpu_governor: str = ""
+    load_1min: float | None = None  # mean number of runnable processes in the minute before
+    memory_limit_bytes: int | None = None  # set by a control group
+    container: str = ""  # "docker", "podman", "kubernetes"
+    gpu: Gpu | None = None
 
 
 class Label(Settings):

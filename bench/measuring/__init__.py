@@ -1,6 +1,8 @@
-"""Measuring: latency, memory and the machine they were taken on.
+"""Measuring: latency, memory, energy and the machine they were taken on.
 
-`latency` and `memory` are the meters, for any callable; `isolation` runs a task in a fresh, guarded
-process; `targets` builds what is timed; `profile` is the sweep that writes the records. `ops` is the
+The meters, for any callable: `latency` (with the statistics of `median`, and `cuda_clocks` on a GPU),
+`memory`, `energy`. `disturbance` is the watch over the machine beside them; `cgroup` and `nvml` are
+where it reads. `isolation` runs a task in a fresh, guarded process; `environment` says where a number
+was made. `targets` builds what is timed; `profile` is the sweep that writes the records. `ops` is the
 benchmark of the recurrences alone, with `op_targets` and the baseline `loops`.
 """

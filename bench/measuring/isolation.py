@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeVar
 
 import psutil
 
+from bench.measuring import cgroup
 from bench.processes import cause_of_death, follow_parent
 
 PRELOAD = ["__main__", "torch", "bench.measuring.targets"]
@@ -48,9 +49,10 @@ class Guard:
 
 
 def default_guard() -> Guard:
-    """60 % of the machine's memory, but never what others are using."""
+    """60 % of the machine's memory, or of what the control group allows, but never what others are using."""
     memory = psutil.virtual_memory()
-    return Guard(memory_bytes=int(min(0.6 * memory.total, 0.8 * memory.available)))
+    total = min(memory.total, cgroup.memory_limit_bytes() or memory.total)
+    return Guard(memory_bytes=int(min(0.6 * total, 0.8 * memory.available)))
 
 
 def outcomes(

@@ -2,12 +2,12 @@
 
     latency = sample_latency(lambda: model(x), relative_interval=0.03, time_limit_s=2.0)
     latency.median, latency.low, latency.high         # ms
+    latency.p20, latency.p80, latency.p95             # ms
     ours, theirs = sample_in_turns([ours, theirs])    # for a ratio: drift and other load fall on both
 
-Works on any callable and imports no torch: a callable that starts work on a GPU must wait for it.
-The interval is free of any distribution: between two order statistics of n samples the true median
-lies with probability 1 − 2·P(Bin(n, ½) < r), whatever the samples' distribution (David and Nagaraja,
-Order Statistics, 3rd ed., §7.1).
+Works on any callable and imports no torch: a callable that starts work on a GPU must wait for it
+(`cuda_clocks` does). Between two readings of the clock stands the call alone. All else (limits,
+looks at the interval, and at the machine: `disturbance`) happens between samples.
 """
 
 from __future__ import annotations
@@ -15,19 +15,28 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from statistics import median
+from typing import Literal
 
-MIN_FOR_INTERVAL = 6  # samples; fewer have no 95 % interval of the median
+from bench.measuring.disturbance import THIS_MACHINE
+from bench.measuring.median import MIN_FOR_INTERVAL, drift, median_interval, quantile, settled
+
 MAX_SAMPLES = 2_000  # all are kept in the record
 WARM_UP_CALLS = 50
 WARM_UP_SHARE = 0.25  # of the time limit
-WINDOW = 3  # calls compared with as many before them to see whether the warm-up still gains
+WINDOW = 3  # calls compared with as many before them to see whether the warm-up is over
 GROWTH = 1.1  # of the samples between two looks at the interval
 LOOKS = 2  # running, at which it must be narrow: stopping on a single lucky one costs 1 % of coverage
+STRETCH_S = 0.1  # of samples between two readings of the machine: ten ticks of the kernel's counters
+READING_SHARE = 0.005  # of the time that readings of the machine may take
+ENOUGH = 0.25  # of the samples; fewer undisturbed ones do not speak for all
+
+Run = Callable[[], object]
+Clock = Callable[[], float]
+Watch = Callable[[], Collection[str]]  # what disturbed the machine since it was last asked
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,10 @@ class Latency:
     """Samples and their median, in milliseconds; `low` and `high` bound the median at 95 %.
 
     They are None under six samples, where no such interval exists. `converged` is True where
-    the interval came under the asked bound before the limits of time and number.
+    the interval came under the asked bound before the limits of time and number; `warm`, where the
+    warm-up came to rest (see `sample_latency`). `disturbed` marks the samples during which the machine
+    was disturbed, by what `disturbances` names; it is empty where nobody watched. Every sample is kept;
+    `trusted` says which of them the median, the interval and the quantiles are taken over.
     """
 
     samples_ms: tuple[float, ...]
@@ -43,22 +55,71 @@ class Latency:
     low: float | None
     high: float | None
     converged: bool
+    disturbed: tuple[bool, ...] = ()
+    disturbances: tuple[str, ...] = ()
+    warm: bool = True
+
+    @property
+    def trusted(self) -> tuple[float, ...]:
+        """The undisturbed samples, where they are at least six and a quarter of all; else all."""
+        return tuple(_trusted(self.samples_ms, self.disturbed))
+
+    @property
+    def median_over(self) -> Literal["undisturbed", "all"]:
+        """What the median is taken over: "undisturbed" where that left out a sample, else "all"."""
+        return "undisturbed" if len(self.trusted) < len(self.samples_ms) else "all"
+
+    @property
+    def p20(self) -> float:
+        """20 % of the trusted samples took less, in ms."""
+        return quantile(self.trusted, 0.2)
+
+    @property
+    def p80(self) -> float:
+        """80 % of the trusted samples took less, in ms."""
+        return quantile(self.trusted, 0.8)
+
+    @property
+    def p95(self) -> float:
+        """95 % of the trusted samples took less, in ms."""
+        return quantile(self.trusted, 0.95)
+
+    @property
+    def drift(self) -> float:
+        """How much slower the second half of the trusted samples was than the first (0.02: by 2 %)."""
+        return drift(self.trusted)
+
+
+@dataclass(frozen=True)
+class _Limits:
+    relative_interval: float
+    time_limit_s: float
+    min_samples: int
+    max_samples: int
 
 
 def sample_latency(
-    run: Callable[[], object],
+    run: Run,
     *,
     relative_interval: float = 0.03,
     time_limit_s: float = 2.0,
     min_samples: int = 20,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Clock = time.perf_counter,
+    watch: Watch | None = THIS_MACHINE,
+    before: Run | None = None,
 ) -> Latency:
     """Time `run` until its median is known: warm up, then sample with the garbage collector off.
 
-    Sampling ends when, at two looks running, the 95 % interval of the median is no wider than
+    The warm-up ends when the medians of the last three calls and of the three before them agree within
+    `relative_interval`, whichever is the larger; or, not at rest, after 50 calls or a quarter of the time
+    limit. Sampling ends when, at two looks running, the 95 % interval of the median is no wider than
     `relative_interval` times the median and the medians of the first and second half agree as closely
     (no drift); or at `time_limit_s` seconds, or at MAX_SAMPLES. The limit waits for the six samples that
     an interval needs where one takes less than the limit. `clock` gives seconds.
+
+    `watch` is asked about every 0.1 s (seldom enough to take 0.5 % of the time) what disturbed the machine
+    since it was last asked; samples in between are marked. None: nobody watches. `before` is called, off
+    the clock, ahead of every call.
     """
     (latency,) = sample_in_turns(
         [run],
@@ -66,117 +127,151 @@ def sample_latency(
         time_limit_s=time_limit_s,
         min_samples=min_samples,
         clock=clock,
+        watch=watch,
+        before=before,
     )
     return latency
 
 
 def sample_in_turns(
-    runs: Sequence[Callable[[], object]],
+    runs: Sequence[Run],
     *,
     relative_interval: float = 0.03,
     time_limit_s: float = 2.0,
     min_samples: int = 20,
     max_samples: int = MAX_SAMPLES,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Clock = time.perf_counter,
+    watch: Watch | None = THIS_MACHINE,
+    before: Run | None = None,
 ) -> list[Latency]:
     """Latencies of several callables to be compared, sampled in rounds of one call each.
 
     Every other round goes backwards, so that none always follows the same one. Limits as in
     `sample_latency`, for a round in the place of a sample; sampling ends when all have settled.
     """
+    limits = _Limits(relative_interval, time_limit_s, min_samples, max_samples)
+    stopwatch = _Stopwatch(clock, before)
     with _no_collection():
-        for run in runs:
-            _warm_up(run, clock, WARM_UP_SHARE * time_limit_s, relative_interval)
-        rounds, converged = _sample(runs, clock, relative_interval, time_limit_s, min_samples, max_samples)
-    return [_latency(samples_s, converged) for samples_s in zip(*rounds, strict=True)]
+        warm = [_warm_up(run, stopwatch, limits) for run in runs]
+        rounds = _Rounds(len(runs), clock, watch)
+        converged = _sample(runs, stopwatch, rounds, limits)
+    return [rounds.latency(place, converged=converged, warm=at_rest) for place, at_rest in enumerate(warm)]
 
 
-def _latency(samples_s: Sequence[float], converged: bool) -> Latency:
-    samples_ms = tuple(round(1e3 * sample, 6) for sample in samples_s)
-    low, high = median_interval(samples_ms) or (None, None)
-    return Latency(samples_ms, median(samples_ms), low, high, converged)
+@dataclass(frozen=True)
+class _Stopwatch:
+    clock: Clock
+    before: Run | None
+
+    def time(self, run: Run) -> float:
+        """Seconds that `run` takes."""
+        if self.before is not None:
+            self.before()
+        start = self.clock()
+        run()
+        return self.clock() - start
 
 
-def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
-    """Distribution-free interval that holds the true median with at least 95 %; None under 6 samples."""
-    rank = _rank(len(samples))
-    if rank == 0:
-        return None
-    ordered = sorted(samples)
-    return ordered[rank - 1], ordered[-rank]
-
-
-def settled(samples: Sequence[float], relative_interval: float) -> bool:
-    """Whether the median's interval, and the drift between the halves, are within the bound."""
-    interval = median_interval(samples)
-    if interval is None:
-        return False
-    bound = relative_interval * median(samples)
-    half = len(samples) // 2
-    drift = abs(median(samples[half:]) - median(samples[:half]))
-    return interval[1] - interval[0] <= bound and drift <= bound
-
-
-@cache
-def _rank(count: int) -> int:
-    """Largest r with 2·P(Bin(count, ½) < r) ≤ 0.05, in whole numbers: 0 where there is none."""
-    rank, tail, term = 0, 0, 1  # term = C(count, rank)
-    while 40 * (tail + term) <= 2**count:
-        tail += term
-        term = term * (count - rank) // (rank + 1)
-        rank += 1
-    return rank
-
-
-def _warm_up(
-    run: Callable[[], object], clock: Callable[[], float], budget_s: float, tolerance: float
-) -> None:
-    """Call until the last calls are no faster than those before them, or the budget is spent."""
+def _warm_up(run: Run, stopwatch: _Stopwatch, limits: _Limits) -> bool:
+    """Call until the last calls take as long as those before them (True), or the budget is spent."""
     times: list[float] = []
-    start = clock()
+    start = stopwatch.clock()
     while len(times) < WARM_UP_CALLS:
-        times.append(_time(run, clock))
-        before, last = times[-2 * WINDOW : -WINDOW], times[-WINDOW:]
-        gains = len(before) < WINDOW or median(last) < (1 - tolerance) * median(before)
-        if not gains or clock() - start >= budget_s:
-            return
+        times.append(stopwatch.time(run))
+        if len(times) >= 2 * WINDOW and abs(drift(times[-2 * WINDOW :])) <= limits.relative_interval:
+            return True
+        if stopwatch.clock() - start >= WARM_UP_SHARE * limits.time_limit_s:
+            break
+    return False
 
 
-def _sample(
-    runs: Sequence[Callable[[], object]],
-    clock: Callable[[], float],
-    relative_interval: float,
-    time_limit_s: float,
-    min_samples: int,
-    max_samples: int,
-) -> tuple[list[list[float]], bool]:
-    """Rounds of one sample a run in seconds, and whether all settled before a limit."""
-    rounds: list[list[float]] = []
-    start, next_look, looks = clock(), min_samples, 0
-    while len(rounds) < max_samples:
-        rounds.append(_round(runs, clock, backwards=len(rounds) % 2 == 1))
+def _sample(runs: Sequence[Run], stopwatch: _Stopwatch, rounds: _Rounds, limits: _Limits) -> bool:
+    """Add rounds of one sample a run; whether all settled before a limit."""
+    start, next_look, looks = stopwatch.clock(), limits.min_samples, 0
+    while len(rounds) < limits.max_samples:
+        rounds.add(_round(runs, stopwatch, backwards=len(rounds) % 2 == 1))
         if len(rounds) >= next_look:
-            calm = all(settled(samples, relative_interval) for samples in zip(*rounds, strict=True))
-            looks = looks + 1 if calm else 0
+            looks = looks + 1 if rounds.settled(limits.relative_interval) else 0
             if looks == LOOKS:
-                return rounds, True
+                return True
             next_look = math.ceil(GROWTH * len(rounds))
         patience = 1 if len(rounds) >= MIN_FOR_INTERVAL else MIN_FOR_INTERVAL
-        if clock() - start >= patience * time_limit_s:
+        if stopwatch.clock() - start >= patience * limits.time_limit_s:
             break
-    return rounds, False
+    rounds.ask()
+    return False
 
 
-def _round(runs: Sequence[Callable[[], object]], clock: Callable[[], float], backwards: bool) -> list[float]:
+def _round(runs: Sequence[Run], stopwatch: _Stopwatch, backwards: bool) -> list[float]:
     """One sample of each run, in the order of `runs` however they were called."""
     step = -1 if backwards else 1
-    return [_time(run, clock) for run in runs[::step]][::step]
+    return [stopwatch.time(run) for run in runs[::step]][::step]
 
 
-def _time(run: Callable[[], object], clock: Callable[[], float]) -> float:
-    start = clock()
-    run()
-    return clock() - start
+class _Rounds:
+    """Samples as they come, one of each run a round, and which rounds were disturbed."""
+
+    def __init__(self, runs: int, clock: Clock, watch: Watch | None) -> None:
+        self._clock, self._watch = clock, watch
+        self._samples_s: list[list[float]] = [[] for _ in range(runs)]  # of each run
+        self._disturbed: list[bool] = []  # of the rounds up to the last reading
+        self._causes: set[str] = set()
+        self._due = math.inf
+        self._read()  # from here on counts
+
+    def __len__(self) -> int:
+        return len(self._samples_s[0])
+
+    def add(self, samples_s: list[float]) -> None:
+        """Keep a round, and ask the watch where a stretch is over."""
+        for run, sample_s in zip(self._samples_s, samples_s, strict=True):
+            run.append(sample_s)
+        if self._clock() >= self._due:
+            self.ask()
+
+    def ask(self) -> None:
+        """Mark the rounds since the last reading by what the watch says."""
+        causes = self._read()
+        fresh = len(self) - len(self._disturbed)
+        self._disturbed += [bool(causes)] * fresh
+        self._causes.update(causes if fresh else ())
+
+    def settled(self, bound: float) -> bool:
+        """Whether the median of every run is known; the watch is asked before this is said."""
+        if not self._calm(bound):
+            return False
+        self.ask()
+        return self._calm(bound)
+
+    def latency(self, place: int, *, converged: bool, warm: bool) -> Latency:
+        """What became of the run at this place."""
+        samples_ms = tuple(round(1e3 * sample_s, 6) for sample_s in self._samples_s[place])
+        disturbed = () if self._watch is None else tuple(self._disturbed)
+        trusted = _trusted(samples_ms, disturbed)
+        low, high = median_interval(trusted) or (None, None)
+        causes = tuple(sorted(self._causes))
+        return Latency(samples_ms, median(trusted), low, high, converged, disturbed, causes, warm)
+
+    def _calm(self, bound: float) -> bool:
+        marks = self._disturbed + [False] * (len(self) - len(self._disturbed))
+        return all(settled(_trusted(run, marks), bound) for run in self._samples_s)
+
+    def _read(self) -> Collection[str]:
+        if self._watch is None:
+            return ()
+        start = self._clock()
+        causes = self._watch()
+        now = self._clock()
+        self._due = now + max(STRETCH_S, (now - start) / READING_SHARE)
+        return causes
+
+
+def _trusted(samples: Sequence[float], disturbed: Sequence[bool]) -> Sequence[float]:
+    """The samples without the disturbed ones, where enough are left (see `Latency.trusted`)."""
+    if not any(disturbed):
+        return samples
+    calm = [sample for sample, marked in zip(samples, disturbed, strict=True) if not marked]
+    return calm if len(calm) >= max(MIN_FOR_INTERVAL, ENOUGH * len(samples)) else samples
 
 
 @contextmanager

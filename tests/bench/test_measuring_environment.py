@@ -11,8 +11,33 @@ import numpy as np
 import pytest
 
 from bench.errors import SuiteError
+from bench.evidence.records import Environment, Gpu
 from bench.measuring import environment
-from bench.measuring.environment import cpu_name, describe, git_state, installed
+from bench.measuring.environment import (
+    container,
+    cpu_flags,
+    cpu_max_mhz,
+    cpu_name,
+    describe,
+    describe_gpu,
+    git_state,
+    installed,
+)
+
+ANSWER = "NVIDIA H200, 570.86.15, 143771, 700.00, Enabled, 1980, 3201"
+
+
+@pytest.fixture
+def driver_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A nvidia-smi that answers with the text of the file that this gives, and writes down its arguments."""
+    folder = tmp_path / "driver"
+    folder.mkdir()
+    tool, answer = folder / "nvidia-smi", folder / "answer"
+    tool.write_text(f'#!/bin/sh\necho "$@" > {folder / "arguments"}\ncat {answer}\n')
+    tool.chmod(0o755)
+    answer.write_text(f"{ANSWER}\n")
+    monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
+    return answer
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -46,6 +71,29 @@ def test_this_machine_is_described_in_full() -> None:
     assert here.memory_bytes > 1 << 28
     assert here.python == platform.python_version()
     assert here.packages["numpy"] == np.__version__
+    assert here.cpu == here.device
+    assert 1 <= (here.usable_cores or 1) <= here.cores
+    assert here.gpu is None
+
+
+def test_record_of_an_environment_reads_back(driver_tool: Path) -> None:
+    here = describe(1, device_kind="cuda")
+    assert Environment.model_validate_json(here.model_dump_json()) == here
+
+
+def test_environment_of_an_older_record_still_loads() -> None:
+    older = {
+        "device": "AMD EPYC",
+        "device_kind": "cpu",
+        "cores": 2,
+        "threads": 1,
+        "memory_bytes": 1 << 34,
+        "operating_system": "Linux 6.1",
+        "python": "3.11.7",
+        "packages": {"torch": "2.11.0"},
+    }
+    loaded = Environment.model_validate(older)
+    assert (loaded.cpu_flags, loaded.gpu, loaded.container) == ((), None, "")
 
 
 def test_packages_that_are_not_installed_are_absent() -> None:
@@ -72,13 +120,81 @@ def test_asking_for_a_gpu_where_none_answers_is_one_sentence(monkeypatch: pytest
         describe(1, device_kind="cuda")
 
 
-def test_gpu_is_named_by_the_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text('#!/bin/sh\necho "NVIDIA $1"\n')
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+def test_gpu_is_the_first_that_cuda_shows(driver_tool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,0")
-    assert environment.gpu_name() == "NVIDIA --id=2"
+    assert environment.gpu_name() == "NVIDIA H200"
+    assert "--id=2" in (driver_tool.parent / "arguments").read_text()
+
+
+def test_gpu_is_described_as_its_driver_says(driver_tool: Path) -> None:
+    here = describe(1, device_kind="cuda")
+    assert here.device == "NVIDIA H200"
+    assert here.cpu == cpu_name()
+    assert here.gpu == Gpu(
+        name="NVIDIA H200",
+        driver="570.86.15",
+        memory_bytes=143_771 << 20,
+        power_limit_w=700.0,
+        ecc=True,
+        sm_clock_mhz=1980,
+        memory_clock_mhz=3201,
+    )
+
+
+def test_facts_that_a_gpu_does_not_tell_are_absent(driver_tool: Path) -> None:
+    driver_tool.write_text("NVIDIA T1000, 550.1, 4096, [N/A], [N/A], 2100, [Not Supported]\n")
+    gpu = describe_gpu()
+    assert (gpu.power_limit_w, gpu.ecc, gpu.memory_clock_mhz) == (None, None, None)
+    assert gpu.sm_clock_mhz == 2100
+
+
+def test_error_correction_that_is_off_is_no_unknown(driver_tool: Path) -> None:
+    driver_tool.write_text(ANSWER.replace("Enabled", "Disabled"))
+    assert describe_gpu().ecc is False
+
+
+@pytest.mark.parametrize(
+    ("line", "flags"),
+    [
+        (
+            "flags\t\t: fpu avx avx2 fma avx512f avx512_bf16 amx_bf16",
+            ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16"),
+        ),
+        ("Features\t: fp asimd sve bf16 crc32", ("asimd", "bf16", "sve")),
+        ("model name\t: something", ()),
+    ],
+    ids=["x86", "Arm", "not said"],
+)
+def test_processor_flags_that_decide_speed_are_named(
+    tmp_path: Path, line: str, flags: tuple[str, ...]
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor\t: 0\n{line}\n\nprocessor\t: 1\n{line}\n")
+    assert cpu_flags(cpuinfo) == flags
+
+
+def test_highest_clock_is_in_megahertz_and_absent_where_not_said(tmp_path: Path) -> None:
+    assert cpu_max_mhz(tmp_path) is None
+    (tmp_path / "cpuinfo_max_freq").write_text("3700000\n")
+    assert cpu_max_mhz(tmp_path) == 3700.0
+
+
+@pytest.mark.parametrize(
+    ("trace", "kind"),
+    [
+        (".dockerenv", "docker"),
+        ("run/.containerenv", "podman"),
+        ("proc/self/cgroup", "kubernetes"),
+        ("etc/hostname", ""),
+    ],
+)
+def test_container_is_known_by_its_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trace: str, kind: str
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    (tmp_path / trace).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / trace).write_text("0::/kubepods.slice/pod1\n" if kind == "kubernetes" else "")
+    assert container(tmp_path) == kind
 
 
 def test_commit_is_the_one_that_git_names(checkout: Path) -> None:

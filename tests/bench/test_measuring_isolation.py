@@ -14,6 +14,7 @@ import psutil
 import pytest
 import torch
 
+from bench.measuring import cgroup
 from bench.measuring.isolation import Failure, Guard, default_guard, outcomes
 
 GUARD = Guard(memory_bytes=2 << 30, hang_s=30.0)
@@ -115,6 +116,11 @@ def test_allocation_beyond_the_guard_is_out_of_memory(fill: object) -> None:
 
 def test_guard_leaves_memory_to_others() -> None:
     assert 0 < default_guard().memory_bytes <= 0.6 * psutil.virtual_memory().total
+
+
+def test_guard_keeps_within_what_a_control_group_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "memory_limit_bytes", lambda: 1 << 28)
+    assert default_guard().memory_bytes <= 0.6 * (1 << 28)
 
 
 def test_leaving_early_ends_the_process(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from bench.measuring import memory
-from bench.measuring.memory import peak_bytes
+from bench.measuring.memory import cuda_peak, peak_bytes
 
 MB = 1 << 20
 linux = pytest.mark.skipif(not memory.CLEAR_REFS.exists(), reason="the peak is read from Linux's /proc")
+on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 def numpy_buffer(megabytes: int) -> object:
@@ -71,3 +72,44 @@ def test_system_without_a_peak_gives_none_and_does_not_run_the_call(
     calls: list[int] = []
     assert peak_bytes(lambda: calls.append(1)) is None
     assert calls == []
+
+
+# On a CUDA device
+
+
+def device_buffer(megabytes: int) -> torch.Tensor:
+    return torch.empty(megabytes * MB, dtype=torch.int8, device="cuda")
+
+
+@pytest.mark.gpu
+@on_gpu
+def test_known_tensor_on_the_device_is_seen_to_the_byte() -> None:
+    peak = cuda_peak(lambda: device_buffer(64))
+    assert peak.allocated_bytes == peak.reserved_bytes == 64 * MB
+
+
+@pytest.mark.gpu
+@on_gpu
+def test_tensors_freed_within_the_call_are_seen_at_their_highest_together() -> None:
+    def run() -> torch.Tensor:
+        first, second = device_buffer(64), device_buffer(32)
+        del first, second
+        return device_buffer(16)
+
+    assert cuda_peak(run).allocated_bytes == 96 * MB
+
+
+@pytest.mark.gpu
+@on_gpu
+def test_weights_inputs_and_library_workspaces_on_the_device_are_not_counted() -> None:
+    a = torch.ones(4_096, 1_024, device="cuda")
+    peak = cuda_peak(lambda: a @ a.T)
+    assert peak.allocated_bytes == 64 * MB
+    assert 64 * MB <= peak.reserved_bytes < 128 * MB
+
+
+@pytest.mark.gpu
+@on_gpu
+def test_second_call_on_the_device_sees_its_own_peak() -> None:
+    cuda_peak(lambda: device_buffer(200))
+    assert cuda_peak(lambda: device_buffer(64)).allocated_bytes == 64 * MB
