@@ -44,6 +44,7 @@ Which token mixer should a speech emotion recogniser use? Train every mixer alik
 presets:
   demo                 every mixer on a generated corpus; minutes on two cores, needs no data
   open                 every mixer from scratch on RAVDESS and EMO-DB; needs SER_DATA_ROOT
+  recurrent            the LSTM baseline ResLSTM-SA on RAVDESS; needs SER_DATA_ROOT
 
 examples:
   serbench run demo

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.config import Plan, Profiling, Recipe
+from bench.config import Augmentation, Cepstra, Plan, Profiling, Recipe, Recurrent
 from bench.errors import SuiteError
 
 
@@ -39,7 +39,59 @@ def open_corpora() -> Plan:
     return Plan(name="open", tasks=("ravdess/luna", "emodb/loso"))
 
 
-PRESETS: dict[str, Callable[[], Plan]] = {"demo": demo, "open": open_corpora}
+def recurrent() -> Plan:
+    """ResLSTM-SA and LSTM-SA on the folds of their paper (arXiv 2606.03359), without its use of test data.
+
+    SER_DATA_ROOT=/data serbench run recurrent
+
+    Time: 19 min on a core that was shared. Score, on RAVDESS at 16 kHz: UAR 49.5 % [44.5, 54.9] and 47.7 %
+    [43.0, 52.9]. The paper has 62.3 and 57.5 % at 48 kHz, with settings tuned on the test folds.
+
+    As published: the models, Adam with L2 decay of 1.6e-3 on all weights, cross-entropy, 100 epochs, warm
+    restarts, no augmentation. Learning rate and batch size were chosen on dev alone, for ResLSTM-SA, seed 0:
+    UAR % of the best five epochs in a row (of the best one), mean over the folds. Batch 32 and dropout 0.3
+    unless said; * = batches drawn at random, where this preset's hold clips of like length.
+
+        lr 1e-3, 15 epochs                             43.6 (45.6)
+        lr 1e-3, 15 epochs, dropout 0.5                42.9 (45.2)
+        lr 3e-3, 15 epochs                             46.6 (51.4)
+        lr 1e-2, 20 epochs                             49.7 (53.0)      * 54.0 (56.7)
+        lr 1e-2, 20 epochs, decay 5e-3                                  * 53.3 (56.7)
+        lr 3e-2, 20 epochs                                              * 54.3 (56.1)
+        lr 1e-2, 30 epochs, batch 16, dropout 0.5                       * 54.0 (57.5)
+        lr 3e-2, 30 epochs, decay 5e-3, dropout 0.5                     * 54.1 (57.3)
+        lr 1e-2, 100 epochs: this preset               58.1 (61.4)      * 58.6 (62.0)
+
+    The summary of the paper says that it searched 3e-5 to 2e-4, its notebook goes up to 3e-2. With 2e-4 and
+    batch 16 the first fold ends at 33.0 (34.4); with this preset at 56.1 (58.6).
+    """
+    off = Augmentation(time_masks=0, mel_masks=0, mel_shift_bins=0, time_stretch=0.0, gain_db=0.0)
+    return Plan(
+        name="recurrent",
+        tasks=("ravdess/luna",),
+        layouts=("reslstm_sa", "lstm_sa"),
+        directions=("causal",),
+        features=Cepstra(),
+        encoder=Recurrent(dropout=0.3),
+        recipe=Recipe(
+            epochs=100,
+            batch_size=32,
+            peak_lr=1e-2,
+            weight_decay=1.6e-3,
+            warmup_fraction=0.0,
+            clip_norm=1e3,  # none: no gradient is so long
+            label_smoothing=0.0,
+            class_weights=False,
+            augmentation=off,
+            optimiser="adam",
+            beta2=0.999,
+            decayed="all",
+            schedule="restarts",
+        ),
+    )
+
+
+PRESETS: dict[str, Callable[[], Plan]] = {"demo": demo, "open": open_corpora, "recurrent": recurrent}
 
 
 def build(name: str) -> Plan:

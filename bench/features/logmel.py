@@ -58,18 +58,26 @@ class LogMel(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """(N,) float32 samples to (T, M) float32."""
-        spectrum = torch.stft(
-            waveform.double(),
-            self.fft_length,
-            hop_length=self.hop,
-            win_length=len(self.window),
-            window=self.window,
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        power = torch.view_as_real(spectrum).square().sum(-1).float()
+        power = power_spectrum(waveform, self.window, self.fft_length, self.hop).float()
         return (self.weights @ power).clamp_min(self.floor).log().T.contiguous()
+
+
+def power_spectrum(waveform: Tensor, window: Tensor, fft_length: int, hop: int) -> Tensor:
+    """|X|² of the STFT above: samples (N,) to (fft_length // 2 + 1, T) float64, T = frames centred every hop.
+
+    `window` is float64, and padded with zeros on both sides to `fft_length`.
+    """
+    spectrum = torch.stft(
+        waveform.double(),
+        fft_length,
+        hop_length=hop,
+        win_length=len(window),
+        window=window,
+        center=True,
+        pad_mode="constant",
+        return_complex=True,
+    )
+    return torch.view_as_real(spectrum).square().sum(-1)
 
 
 @cache

@@ -81,6 +81,8 @@ def curves(
     (unfused softmax beside softmax). A recurrent encoder holds no mixer.
     """
     whole = dict.fromkeys(layout.canonical(text) for text in layouts)
+    for name in whole:
+        layout.check(System(layout=name), encoder)
     mixed = () if isinstance(encoder, Recurrent) else whole
     alone = [name for name in mixed if len(set(layout.parse(name))) == 1]
     systems = {"mixer": [*alone, *_twins(alone)], "encoder": list(whole)}

@@ -2,6 +2,7 @@
 
     "softmax"              softmax in every layer
     "mamba2*3 softmax"     three Mamba-2 layers, then one softmax layer: the Mamba hybrid
+    "reslstm_sa"           a whole model, which holds no mixer and stands alone
 
 A pattern shorter than the encoder repeats until it fills it. A hybrid is a layout, not a mixer.
 """
@@ -12,20 +13,32 @@ import re
 from itertools import groupby
 
 import mixers
+from bench.config import AnyEncoder, Recurrent, System
 from bench.errors import SuiteError
 from bench.evidence.records import Label
 
 HYBRID = "mamba2*3 softmax"
+WHOLE = {
+    "reslstm_sa": Label(text="ResLSTM-SA", mixers=("reslstm_sa",), paper="arXiv 2606.03359"),
+    "lstm_sa": Label(text="LSTM-SA", mixers=("lstm_sa",), paper="arXiv 2606.03359"),
+}
 _TOKEN = re.compile(r"(?P<name>[A-Za-z][\w.-]*)(?:\*(?P<count>[1-9]\d{0,2}))?")
 
 
 def parse(layout: str) -> tuple[str, ...]:
-    """Mixer names of one pattern, in order; SuiteError on bad syntax or an unknown mixer."""
+    """Mixer names of one pattern, in order, or the one name of a whole model.
+
+    SuiteError on bad syntax or an unknown mixer.
+    """
+    if layout.strip() in WHOLE:
+        return (layout.strip(),)
     names: list[str] = []
     for token in layout.split():
         match = _TOKEN.fullmatch(token)
         if match is None:
             raise SuiteError(f"layout {layout!r}: {token!r} is not NAME or NAME*COUNT, as in {HYBRID!r}")
+        if match["name"] in WHOLE:
+            raise SuiteError(f"layout {layout!r}: {match['name']} is a whole model, which stands alone")
         if match["name"] not in mixers.available():
             known = ", ".join(mixers.available())
             raise SuiteError(f"layout {layout!r}: no mixer {match['name']!r}; there is {known}")
@@ -46,6 +59,8 @@ def canonical(layout: str) -> str:
 def expand(layout: str, num_layers: int) -> tuple[str, ...]:
     """One mixer name a layer; SuiteError where the pattern does not fill the layers evenly."""
     pattern = parse(canonical(layout))
+    if pattern[0] in WHOLE:
+        raise SuiteError(f"layout {layout!r} is a whole model: it has no layers to put mixers in")
     if num_layers % len(pattern):
         raise SuiteError(
             f"layout {layout!r} has {len(pattern)} layers, which do not divide into {num_layers}"
@@ -53,8 +68,29 @@ def expand(layout: str, num_layers: int) -> tuple[str, ...]:
     return pattern * (num_layers // len(pattern))
 
 
+def check(system: System, encoder: AnyEncoder) -> None:
+    """SuiteError where a system cannot be built in this encoder.
+
+    Whole models need the recurrent one, which holds nothing else; their LSTMs run forward.
+    """
+    name = canonical(system.layout)
+    whole = ", ".join(WHOLE)
+    if name not in WHOLE:
+        if isinstance(encoder, Recurrent):
+            raise SuiteError(f"layout {name!r}: a recurrent model holds no mixer; choose from {whole}")
+        return
+    if not isinstance(encoder, Recurrent):
+        raise SuiteError(
+            f"layout {name!r} is a whole model, not a mixer; train it with `serbench run recurrent`"
+        )
+    if system.direction != "causal":
+        raise SuiteError(f"layout {name!r}: its LSTMs run forward only; choose --directions causal")
+
+
 def label(layout: str) -> Label:
     """How the layout is shown in tables and figures."""
+    if canonical(layout) in WHOLE:
+        return WHOLE[canonical(layout)]
     runs = [(mixers.info(name), len(list(run))) for name, run in groupby(parse(canonical(layout)))]
     parts = [entry.label if count == 1 else f"{entry.label} ×{count}" for entry, count in runs]
     papers = dict.fromkeys(entry.paper for entry, _ in runs if entry.paper)

@@ -24,7 +24,7 @@ class AttentivePooling(nn.Module):
 
     def weights(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attention over frames, (B, T), summing to 1 over real frames; 0 on padding."""
-        return _shares(self.score(x), mask)
+        return masked_softmax(self.score(x).squeeze(-1), mask)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Weighted mean and standard deviation of the real frames."""
@@ -43,13 +43,13 @@ class QueryPooling(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Weighted mean of the real frames."""
-        weights = _shares(self.query(x), mask).to(x.dtype)
+        weights = masked_softmax(self.query(x).squeeze(-1), mask).to(x.dtype)
         return (weights.unsqueeze(1) @ x).squeeze(1)
 
 
-def _shares(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Softmax of scores (B, T, 1) over the real frames, (B, T), at least in float32; 0 on padding."""
-    scores = wide(scores.squeeze(-1))
+def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Softmax over time of scores (B, T), at least in float32: 0 on padding."""
+    scores = wide(scores)
     if mask is None:
         return scores.softmax(-1)
     # A finite floor keeps an all-padding row finite.

@@ -29,7 +29,7 @@ from bench.model.model import build
 from bench.training import losses, ranks, streams
 from bench.training.attribute_sums import AttributeSums
 from bench.training.augmentation import augment
-from bench.training.optimiser import optimiser, schedule
+from bench.training.optimiser import Plateau, optimiser, schedule
 from bench.training.split import Batch
 
 Result = TypeVar("Result")
@@ -155,9 +155,9 @@ class Cohort(lightning.LightningModule):
         return (frames - self.mean) / self.std
 
     def configure_optimizers(self) -> Any:
-        """One AdamW and one schedule a student, in the students' order."""
-        adamws = [optimiser(student, self.recipe) for student in self.students.values()]
-        return adamws, [schedule(adamw, self.recipe, self.total_steps) for adamw in adamws]
+        """One optimiser and one schedule a student, in the students' order."""
+        adams = [optimiser(student, self.recipe) for student in self.students.values()]
+        return adams, [schedule(adam, self.recipe, self.total_steps) for adam in adams]
 
     def training_step(self, batch: Batch, number: int) -> None:
         """One step of every student on one augmented batch."""
@@ -215,11 +215,11 @@ class Cohort(lightning.LightningModule):
         return result
 
     def _update(self, i: int, student: Student) -> None:
-        adamw, rate = _listed(self.optimizers())[i], _listed(self.lr_schedulers())[i]
+        adam, rate = _listed(self.optimizers())[i], _listed(self.lr_schedulers())[i]
         ranks.sum_gradients(student.model)
         nn.utils.clip_grad_norm_(student.model.parameters(), self.recipe.clip_norm)
-        adamw.step()
-        adamw.zero_grad()
+        adam.step()
+        adam.zero_grad()
         rate.step()
 
     def validation_step(self, batch: Batch, number: int) -> None:
@@ -236,8 +236,11 @@ class Cohort(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Choose the best epoch by the recipe's dev score."""
-        for _, student in self.live():
+        for i, student in self.live():
             student.end_epoch(self.current_epoch)
+            rate = _listed(self.lr_schedulers())[i]
+            if isinstance(rate, Plateau):
+                rate.end_epoch(student.merit(student.curve[-1]))
 
 
 def _listed(one_or_many: Any) -> list[Any]:

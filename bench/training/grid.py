@@ -54,6 +54,8 @@ def cells(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Cell]:
         for direction in plan.directions
         for name in plan.layouts or layout.standard()
     ]
+    for system in systems:
+        layout.check(system, plan.encoder)
     return [
         Cell(
             task=task,
