@@ -73,6 +73,7 @@ def recurrent() -> Plan:
         directions=("causal",),
         features=Cepstra(),
         encoder=Recurrent(dropout=0.3),
+        profiling=Profiling(directions=("causal",)),
         recipe=Recipe(
             epochs=100,
             batch_size=32,

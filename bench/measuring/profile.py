@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
+from itertools import product, zip_longest
 
 import mixers
 from bench.config import AnyEncoder, AnyFeatures, Profiling, Recurrent, System
@@ -81,8 +81,8 @@ def curves(
     (unfused softmax beside softmax). A recurrent encoder holds no mixer.
     """
     whole = dict.fromkeys(layout.canonical(text) for text in layouts)
-    for name in whole:
-        layout.check(System(layout=name), encoder)
+    for name, direction in product(whole, profiling.directions):
+        layout.check(System(layout=name, direction=direction), encoder)
     mixed = () if isinstance(encoder, Recurrent) else whole
     alone = [name for name in mixed if len(set(layout.parse(name))) == 1]
     systems = {"mixer": [*alone, *_twins(alone)], "encoder": list(whole)}

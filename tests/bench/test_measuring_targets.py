@@ -10,6 +10,7 @@ from bench.config import (
     AnyEncoder,
     AnyFeatures,
     Bare,
+    Cepstra,
     Encoder,
     Extractor,
     Pretrained,
@@ -68,7 +69,8 @@ def test_a_mixer_alone_says_its_flops_and_its_state():
 
 
 def test_a_recurrent_encoder_has_no_mixer_to_time():
-    planned = curves(Profiling(seconds=(1.0,)), SPEECH, Recurrent(), ("softmax",), "x")
+    forward = Profiling(seconds=(1.0,), directions=("causal",))
+    planned = curves(forward, Cepstra(), Recurrent(), ("reslstm_sa",), "x")
     assert {curve[0].target for curve in planned} == {"encoder"}
 
 
