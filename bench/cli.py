@@ -30,7 +30,9 @@ Which token mixer should a speech emotion recogniser use? Train every mixer alik
   train                train one system (a mixer layout on one fold)
   profile              time and weigh every mixer and encoder on this machine
   profile ops          time the recurrences alone: frame loops, fla, fused softmax, growth
-  report               leaderboard and figures from the records in results/
+  report               leaderboard, model card and figures from the records in results/
+  results merge DIR    copy the records of another results folder that are not there yet
+  results verify       recompute every metric from the stored predictions, check every id
   mixers               list the registered token mixers
   corpora list         corpora this version reads, and where they come from
   corpora check NAME…  open every file: counts, folds, bad files, duplicates
@@ -171,15 +173,56 @@ def _profile_plan(plan: Plan, results: Path) -> None:
 def _report(arguments: list[str]) -> int:
     from bench.flags import ReportFlags, parse
 
-    _write_report(parse(ReportFlags, "serbench report", arguments).results)
+    flags = parse(ReportFlags, "serbench report", arguments)
+    _write_report(flags.results, flags.baseline)
     return 0
 
 
-def _write_report(results: Path) -> None:
+def _write_report(results: Path, baseline: str = "softmax") -> None:
     from bench.report import write_report
 
-    for path in write_report(results):
+    for path in write_report(results, baseline):
         print(path)
+
+
+def _results(arguments: list[str]) -> int:
+    verbs: dict[str, Callable[[list[str]], int]] = {"merge": _results_merge, "verify": _results_verify}
+    if not arguments or arguments[0] not in verbs:
+        print("usage: serbench results merge DIR | verify")
+        return 0 if arguments in (["-h"], ["--help"]) else 2
+    return verbs[arguments[0]](arguments[1:])
+
+
+def _results_merge(arguments: list[str]) -> int:
+    from bench.errors import UnusableFiles
+    from bench.evidence.merging import merge
+    from bench.evidence.store import Store
+    from bench.flags import MergeFlags, parse
+
+    flags = parse(MergeFlags, "serbench results merge", arguments)
+    merged = merge(Store(flags.source), Store(flags.results))
+    print(f"{flags.results}: {merged.copied} records copied, {merged.same} there already")
+    if merged.conflicts:
+        what = f"results merge: {len(merged.conflicts)} files differ from those in {flags.results}"
+        raise UnusableFiles(what, merged.conflicts, "None of these was copied; keep one of each by hand.")
+    return 0
+
+
+def _results_verify(arguments: list[str]) -> int:
+    from bench.errors import UnusableFiles
+    from bench.evidence.store import KINDS, Store
+    from bench.evidence.verification import faults
+    from bench.flags import VerifyFlags, parse
+
+    store = Store(parse(VerifyFlags, "serbench results verify", arguments).results)
+    count, found = sum(len(store.paths(kind)) for kind in KINDS), faults(store)
+    if found:
+        what = f"results verify: {len(found)} faults in {store.root}"
+        raise UnusableFiles(what, found, "Restore these files, or delete the records to redo them.")
+    if not count:
+        raise SuiteError(f"{store.root}: no records to verify; name a results folder with --results")
+    print(f"{store.root}: {count} records hold: ids, metrics and predictions agree")
+    return 0
 
 
 def _mixers(arguments: list[str]) -> int:
@@ -317,6 +360,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "profile": _profile,
     "report": _report,
+    "results": _results,
     "mixers": _mixers,
     "corpora": _corpora,
     "models": _models,

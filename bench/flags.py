@@ -107,7 +107,21 @@ class OpsFlags(Settings):
 
 
 class ReportFlags(Settings):
-    """Write the leaderboard and figures from the records; needs no data, model or torch."""
+    """Write leaderboard, model card and figures from the records; needs no data, model or torch."""
+
+    results: Path = Path("results")
+    baseline: str = "softmax"  # the layout that every system is compared with, in its direction
+
+
+class MergeFlags(Settings):
+    """Copy the records of another results folder; what is there already is never overwritten."""
+
+    source: tyro.conf.Positional[Path]  # the other folder
+    results: Path = Path("results")
+
+
+class VerifyFlags(Settings):
+    """Recompute every metric from the stored predictions and check that ids are hashes of settings."""
 
     results: Path = Path("results")
 

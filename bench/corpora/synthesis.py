@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its subpackages are loaded when they are used: signal takes a second
 from numpy.typing import NDArray
-from scipy.signal import lfilter, sosfilt
 
 SAMPLE_RATE_HZ = 16_000
 
@@ -72,7 +72,7 @@ def speak(delivery: Delivery, tract_scale: float, duration_s: float, rng: np.ran
     hissed = _spoken(rng.standard_normal(len(time)), fricatives, syllables, time, rng)
     speech = _scaled(voiced, 1.0) + 0.3 * _scaled(hissed, 1.0) * _fricative_envelope(syllables, time)
     speech = _scaled(speech, 10 ** (delivery.level_db / 20))
-    noise = lfilter([1.0], [1.0, -rng.uniform(0.3, 0.95)], rng.standard_normal(len(time)))
+    noise = scipy.signal.lfilter([1.0], [1.0, -rng.uniform(0.3, 0.95)], rng.standard_normal(len(time)))
     return np.clip(speech + _scaled(noise, 10 ** ((delivery.level_db - delivery.snr_db) / 20)), -1, 1)
 
 
@@ -108,7 +108,7 @@ def _voice_source(pitch_hz: Signal, delivery: Delivery, rng: np.random.Generator
     pulse = np.where(u < OPEN_QUOTIENT, 2 * OPEN_QUOTIENT * u - 3 * u**2, 0) / OPEN_QUOTIENT**2
     pulse *= 1 + SHIMMER_PER_JITTER * delivery.jitter * each_cycle[1, cycle]
     pole = np.exp(-2 * np.pi * delivery.brightness_hz / SAMPLE_RATE_HZ)
-    return lfilter([1 - pole], [1, -pole], pulse + 0.01 * rng.standard_normal(len(pulse)))
+    return scipy.signal.lfilter([1 - pole], [1, -pole], pulse + 0.01 * rng.standard_normal(len(pulse)))
 
 
 def _cascade(centres_hz: list[float], widths_hz: tuple[int, ...] | list[int]) -> Signal:
@@ -129,7 +129,7 @@ def _spoken(
     total = np.zeros_like(source)
     for each in np.unique(choice):
         weight = np.interp(time, times, np.repeat(choice == each, 2).astype(float))
-        total += weight * sosfilt(filters[each], source)
+        total += weight * scipy.signal.sosfilt(filters[each], source)
     return total
 
 

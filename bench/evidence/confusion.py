@@ -1,6 +1,7 @@
 """From per-utterance predictions to confusion counts, one matrix a speaker.
 
     counts = by_speaker(store.predictions(run_id), emotions, speakers)    # (speaker, C, C)
+    coded(predictions, emotions, speakers).counts(group, groups=2)        # (group, speaker, C, C)
 
 The speaker is kept because utterances of one speaker are not independent: the bootstrap draws
 speakers (`bench.evidence.bootstrap`).
@@ -9,6 +10,7 @@ speakers (`bench.evidence.bootstrap`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +19,31 @@ import pandas as pd
 from bench.errors import SuiteError
 
 
-def by_speaker(
-    predictions: pd.DataFrame, emotions: Sequence[str], speakers: Sequence[str]
-) -> npt.NDArray[np.int64]:
-    """Confusion counts, int64 (speaker, C, C): reference on the rows, highest logit on the columns.
+@dataclass(frozen=True)
+class Coded:
+    """Speaker, label and guess (the highest logit) of every utterance as numbers, each int (N,)."""
 
-    `predictions` as described in `bench.evidence.records`; `emotions` gives the class order and
-    `speakers` the order of the first axis. A label, speaker or logit outside these is a SuiteError.
-    """
+    speaker: npt.NDArray[np.intp]
+    label: npt.NDArray[np.intp]
+    guess: npt.NDArray[np.intp]
+    speakers: int
+    classes: int
+
+    def by_speaker(self) -> npt.NDArray[np.int64]:
+        """Confusion counts of all utterances, int64 (speaker, C, C)."""
+        return self.counts(np.zeros(len(self.label), dtype=np.intp), 1)[0]
+
+    def counts(self, group: npt.NDArray[np.intp], groups: int) -> npt.NDArray[np.int64]:
+        """Confusion counts, int64 (groups, speaker, C, C); `group` (N,) is below 0 where there is none."""
+        inside = group >= 0
+        flat = (group * self.speakers + self.speaker) * self.classes + self.label
+        flat = flat[inside] * self.classes + self.guess[inside]
+        shape = (groups, self.speakers, self.classes, self.classes)
+        return np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape)
+
+
+def coded(predictions: pd.DataFrame, emotions: Sequence[str], speakers: Sequence[str]) -> Coded:
+    """Predictions as numbers; a label, speaker or logit outside what is known is a SuiteError."""
     columns = [f"logit_{emotion}" for emotion in emotions]
     missing = [name for name in ("speaker", "label", *columns) if name not in predictions]
     if missing:
@@ -35,9 +54,18 @@ def by_speaker(
         raise SuiteError(f"predictions hold a NaN logit in row {row}; delete the run's record to redo it")
     speaker = positions(predictions["speaker"], speakers, "speaker")
     label = positions(predictions["label"], emotions, "label")
-    size = len(emotions)
-    flat = (speaker * size + label) * size + logits.argmax(axis=1)
-    return np.bincount(flat, minlength=len(speakers) * size * size).reshape(len(speakers), size, size)
+    return Coded(speaker, label, logits.argmax(axis=1), len(speakers), len(emotions))
+
+
+def by_speaker(
+    predictions: pd.DataFrame, emotions: Sequence[str], speakers: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    """Confusion counts, int64 (speaker, C, C): reference on the rows, highest logit on the columns.
+
+    `predictions` as described in `bench.evidence.records`; `emotions` gives the class order and
+    `speakers` the order of the first axis. A label, speaker or logit outside these is a SuiteError.
+    """
+    return coded(predictions, emotions, speakers).by_speaker()
 
 
 def positions(values: pd.Series, known: Sequence[str], what: str) -> npt.NDArray[np.intp]:

@@ -8,12 +8,13 @@ store.write_predictions(run_id, table)
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import pandas as pd
 from pydantic import ValidationError
@@ -21,7 +22,13 @@ from pydantic import ValidationError
 from bench.errors import SuiteError
 from bench.evidence.records import OpRecord, ProfileRecord, RunRecord
 
-Record = TypeVar("Record", RunRecord, ProfileRecord, OpRecord)
+AnyRecord = RunRecord | ProfileRecord | OpRecord
+Record = TypeVar("Record", RunRecord, ProfileRecord, OpRecord, AnyRecord)
+KINDS: dict[str, type[AnyRecord]] = {  # by the folder that holds them
+    "runs": RunRecord,
+    "profiles": ProfileRecord,
+    "ops": OpRecord,
+}
 
 
 @contextmanager
@@ -72,7 +79,7 @@ class Store:
     def checkpoint_path(self, run_id: str) -> Path:
         return self.root / "checkpoints" / f"{run_id}.pt"
 
-    def write(self, record: RunRecord | ProfileRecord | OpRecord) -> Path:
+    def write(self, record: AnyRecord) -> Path:
         """Write one record atomically and return its path."""
         paths = {"run": self.run_path, "profile": self.profile_path, "ops": self.op_path}
         path = paths[record.kind](record.id)
@@ -99,30 +106,44 @@ class Store:
 
     def runs(self) -> list[RunRecord]:
         """Every run record, sorted by id; the first invalid one raises SuiteError with path and field."""
-        return _read_all(self.root / "runs", RunRecord.model_validate_json)
+        return [read(path, RunRecord) for path in self.paths("runs")]
 
     def profiles(self) -> list[ProfileRecord]:
         """Every profile record, sorted by id; see `runs`."""
-        return _read_all(self.root / "profiles", ProfileRecord.model_validate_json)
+        return [read(path, ProfileRecord) for path in self.paths("profiles")]
 
     def ops(self) -> list[OpRecord]:
         """Every op benchmark, sorted by id; see `runs`."""
-        return _read_all(self.root / "ops", OpRecord.model_validate_json)
+        return [read(path, OpRecord) for path in self.paths("ops")]
+
+    def paths(self, kind: str) -> list[Path]:
+        """The files of one of `KINDS`, sorted by id."""
+        return sorted((self.root / kind).glob("*.json"))
 
 
-def _read_all(folder: Path, parse: Callable[[bytes], Record]) -> list[Record]:
-    return [_read(path, parse) for path in sorted(folder.glob("*.json"))]
-
-
-def _read(path: Path, parse: Callable[[bytes], Record]) -> Record:
+def read(path: Path, kind: type[Record]) -> Record:
+    """One record; SuiteError with path and field where it is invalid, of another schema or misnamed."""
+    content = path.read_bytes()
     try:
-        record = parse(path.read_bytes())
+        record = kind.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
-        raise SuiteError(
-            f"{path}: not a valid record: {where}: {first['msg']}; restore or delete it"
-        ) from error
+        raise SuiteError(f"{path}: {_fault(content, kind, error)}; restore or delete it") from error
+    if "schema_version" not in record.model_fields_set:
+        raise SuiteError(f"{path}: not a valid record: it names no schema_version; restore or delete it")
     if record.id != path.stem:
         raise SuiteError(f"{path}: the record inside is {record.id!r}; restore the file's name or delete it")
     return record
+
+
+def _fault(content: bytes, kind: type[Record], error: ValidationError) -> str:
+    """What is wrong with a record: its schema, where that is another one, else its first bad field."""
+    known = get_args(kind.model_fields["schema_version"].annotation)
+    try:
+        version = json.loads(content)["schema_version"]
+    except (ValueError, KeyError, TypeError):
+        version = known[-1]
+    if version not in known:
+        return f"a record of schema {version}, unknown to this version of serbench, which is at {known[-1]}"
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
+    return f"not a valid record: {where}: {first['msg']}"

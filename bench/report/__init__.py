@@ -1,41 +1,90 @@
-"""The report: leaderboard and figures, made from the records of a results folder and nothing else.
+"""The report: leaderboard, model card and figures, from the records of a results folder and nothing else.
 
-    write_report(Path("results"))     # leaderboard.md, leaderboard.csv, figures/*.png, figures/*.pdf
+    write_report(Path("results"))     # leaderboard.{md,csv,tex,json}, MODEL_CARD.md, figures/*.png,
+    figures/*.pdf write_tables(Path("results"))     # all but the figures
 
-A pure function of the records: a second run writes the same bytes. Needs pandas and matplotlib; imports no
-torch, no mixers, and asks for no data.
+A pure function of the records and of `reported.csv`, the published numbers (`bench.evidence.reported`): a
+second run writes the same bytes. Needs pandas and matplotlib; imports no torch, no mixers, and asks for no
+data.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from bench.errors import SuiteError
+from bench.evidence.records import OpRecord
+from bench.evidence.reported import Reported, read
 from bench.evidence.store import Store, atomic
-from bench.report import figures, leaderboard
-from bench.report.tables import accuracy_table, profile_table
+from bench.report import data_files, figures, latex, leaderboard, model_card
+from bench.report.tables import BASELINE, profile_table, score_tables
 
 
-def write_report(results: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Evidence:
+    """All that a report is made of."""
+
+    accuracy: pd.DataFrame
+    groups: pd.DataFrame
+    profiles: pd.DataFrame
+    ops: list[OpRecord]
+    reported: list[Reported]
+
+
+def write_report(results: Path, baseline: str = BASELINE) -> list[Path]:
     """Write everything that the records under `results` allow and return the paths written.
 
-    Runs give the leaderboard and the recall figure, profiles give latency and memory, both give the Pareto
-    figure, op benchmarks give a figure each. SuiteError where there are none of these, or where a record or
-    its predictions are damaged.
+    Runs give the leaderboard, the model card and the recall figure, profiles give latency and memory, both
+    give the Pareto figure, op benchmarks give a figure each. `baseline` is the layout that systems are
+    compared with. SuiteError where there are none of these, where a record or its predictions are damaged, or
+    where no run is of the baseline's layout.
     """
+    evidence = _read(results, baseline)
+    written = _write_tables(results, evidence)
+    for name, figure in figures.draw(evidence.accuracy, evidence.profiles):
+        written += figures.save(figure, results / "figures" / name)
+    return written + write_op_figures(results)
+
+
+def write_tables(results: Path, baseline: str = BASELINE) -> list[Path]:
+    """Write the leaderboard in its formats and the model card; see `write_report`."""
+    return _write_tables(results, _read(results, baseline))
+
+
+def _read(results: Path, baseline: str) -> Evidence:
     store = Store(results)
-    accuracy, profiles, ops = accuracy_table(store), profile_table(store), store.ops()
+    numbers = results / "reported.csv"
+    accuracy, groups = score_tables(store, baseline)
+    profiles, ops = profile_table(store), store.ops()
     if accuracy.empty and profiles.empty and not ops:
         raise SuiteError(
             f"{results}: no records to report on; run `serbench run demo` or name another folder"
         )
-    written = []
-    if len(accuracy):
-        written.append(_write(results / "leaderboard.md", leaderboard.markdown(accuracy, profiles)))
-        written.append(_write(results / "leaderboard.csv", leaderboard.csv(accuracy, profiles)))
-    for name, figure in figures.draw(accuracy, profiles):
-        written += figures.save(figure, results / "figures" / name)
-    return written + write_op_figures(results)
+    layouts = sorted(set(accuracy.get("layout", ())))
+    if baseline != BASELINE and baseline not in layouts:
+        raise SuiteError(
+            f"no run of the baseline {baseline!r}; there is {', '.join(layouts) or 'none at all'}"
+        )
+    return Evidence(accuracy, groups, profiles, ops, read(numbers) if numbers.is_file() else [])
+
+
+def _write_tables(results: Path, evidence: Evidence) -> list[Path]:
+    accuracy, profiles = evidence.accuracy, evidence.profiles
+    if accuracy.empty:
+        return []
+    texts = {
+        "leaderboard.md": leaderboard.markdown(accuracy, profiles, evidence.reported),
+        "leaderboard.csv": data_files.csv(accuracy, profiles),
+        "leaderboard.tex": latex.tables(accuracy, profiles, evidence.reported),
+        "leaderboard.json": data_files.json_text(accuracy, evidence.groups, profiles),
+    }
+    card = model_card.markdown(accuracy, evidence.groups, Store(results).runs())
+    if card:
+        texts["MODEL_CARD.md"] = card
+    return [_write(results / name, text) for name, text in texts.items()]
 
 
 def write_op_figures(results: Path) -> list[Path]:

@@ -3,7 +3,8 @@
     accuracy(rows of one comparison)       "Mamba-2 scores highest, 58.2 % UAR, but cannot be told apart …"
     cost(profiles of one machine, LATENCY) "Softmax is not beaten below 30 s; at 1 min RetNet is 2× as fast."
 
-"Better" and "faster" are said only where the 95 % interval allows it.
+"Beats" is said only where the p-value, adjusted for all the differences of the comparison, is below 0.05;
+"faster" only where the 95 % intervals allow it.
 """
 
 from __future__ import annotations
@@ -13,41 +14,51 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.evidence.ranks import LEVEL
 from bench.report import headline, units
 from bench.report.tables import BASELINE
 
 
 def accuracy(rows: pd.DataFrame) -> str:
-    """Which system of a comparison scores highest, and whether it differs from softmax in its direction."""
+    """Which system of a comparison scores highest, and whether it differs from its direction's baseline."""
     ranked = rows[rows["comparable"]]
     if ranked.empty:
         return "No system has been scored on every fold yet."
     best = ranked.iloc[0]
     measure = headline.of(ranked)
     score = measure.said(best[measure.column])
-    if best["layout"] == BASELINE:
-        return _softmax_leads(best["name"], score, ranked[ranked["direction"] == best["direction"]].iloc[1:])
+    if best["layout"] == best["baseline"]:
+        return _baseline_leads(best["name"], score, ranked[ranked["direction"] == best["direction"]].iloc[1:])
+    baseline = baseline_name(rows)
     if pd.isna(best["delta"]):
-        return f"{best['name']} scores highest, {score}; there is no comparable softmax beside it."
+        return f"{best['name']} scores highest, {score}; there is no comparable {baseline} beside it."
     low, high = (measure.difference(best[f"delta_{end}"]) for end in ("low", "high"))
-    interval = f"95 % interval {low} to {high}"
-    if best["delta_low"] > 0:
+    evidence = f"95 % interval {low} to {high}, adjusted p {units.probability(best['p_adjusted'])}"
+    if best["delta"] > 0 and best["p_adjusted"] < LEVEL:
         gain = measure.gap(best["delta"])
-        return f"{best['name']} scores highest, {score}, and beats softmax by {gain} ({interval})."
+        return f"{best['name']} scores highest, {score}, and beats {baseline} by {gain} ({evidence})."
     return (
-        f"{best['name']} scores highest, {score}, but cannot be told apart from softmax "
-        f"({measure.lead(best['delta'])}, {interval})."
+        f"{best['name']} scores highest, {score}, but cannot be told apart from {baseline} "
+        f"({measure.lead(best['delta'])}, {evidence})."
     )
 
 
-def _softmax_leads(name: str, score: str, others: pd.DataFrame) -> str:
+def baseline_name(rows: pd.DataFrame) -> str:
+    """What the baseline of a comparison is called inside a sentence."""
+    layout = rows["baseline"].iloc[0]
+    if layout == BASELINE:
+        return "softmax"
+    named = rows.loc[rows["layout"] == layout, "name"]
+    return str(named.iloc[0]).removesuffix(", causal") if len(named) else str(layout)
+
+
+def _baseline_leads(name: str, score: str, others: pd.DataFrame) -> str:
     if others.empty:
         return f"{name} scores {score}; there is nothing to compare it with."
-    alike = others.loc[~(others["delta_high"] < 0), "name"].tolist()
+    alike = others.loc[~(others["p_adjusted"] < LEVEL), "name"].tolist()
     if not alike:
         return f"{name} scores highest, {score}, and beats every other system of its direction."
-    verb = "cannot be told apart from it"
-    return f"No system beats {name}, {score}; {units.listing(alike)} {verb}."
+    return f"No system beats {name}, {score}; {units.listing(alike)} cannot be told apart from it."
 
 
 @dataclass(frozen=True)

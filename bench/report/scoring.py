@@ -2,6 +2,7 @@
 
     scored = score(Predictions(store), runs, folds={0, 1, 2, 3, 4}, split="test")
     estimates(scored)["uar"].interval()
+    headline(scored)                                       # the score that orders a comparison
     obstacle(scored, folds, common_utterances([...]))      # "" or why it has no place in the order
 
 A seed counts once it has every fold; a system without such a seed is scored on its fullest seed and is
@@ -22,10 +23,13 @@ import pandas as pd
 
 from bench.errors import SuiteError
 from bench.evidence import concordance, confusion
-from bench.evidence.bootstrap import Estimate, Resample, Weights, estimate, speaker_weights
+from bench.evidence.bootstrap import DRAWS, Estimate, Resample, Weights, estimate, speaker_weights
+from bench.evidence.confusion import Coded
 from bench.evidence.metrics import METRICS, Counts, Metric, recall_of
 from bench.evidence.records import RunRecord
 from bench.evidence.store import Store
+
+Utterances = frozenset[tuple[str, str]]  # utterance, speaker
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,11 @@ class Scored:
     counts: npt.NDArray[np.int64]  # confusions of emotions (seed, speaker, C, C)
     sums: npt.NDArray[np.float64]  # of attributes (seed, speaker, A, 6); see `bench.evidence.concordance`
     speakers: tuple[str, ...]
-    utterances: frozenset[str]
+    utterances: tuple[Utterances, ...]  # of each seed
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
+    runs: tuple[tuple[RunRecord, ...], ...]  # of each seed
+    codes: Mapping[str, Coded]  # utterances as numbers, by run; none where there are no emotions
 
 
 class Predictions:
@@ -48,6 +54,7 @@ class Predictions:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._tables: dict[str, dict[str, pd.DataFrame]] = {}
+        self._seen: dict[tuple[int, str], list[tuple[pd.DataFrame, Utterances]]] = defaultdict(list)
 
     def of(self, run: RunRecord, split: str) -> pd.DataFrame:
         """The predictions of one split; SuiteError with the file's path where there are none."""
@@ -56,7 +63,24 @@ class Predictions:
         with self.naming(run):
             if split not in self._tables[run.id]:
                 raise SuiteError(f"holds no {split} predictions; delete the run's record to redo it")
-        return self._tables[run.id][split]
+            rows = self._tables[run.id][split]
+            if run.utterances.get(split, len(rows)) != len(rows):
+                raise SuiteError(
+                    f"holds {len(rows):,} utterances of {split}, its record says {run.utterances[split]:,}; "
+                    "delete the run's record to redo it"
+                )
+        return rows
+
+    def utterances(self, run: RunRecord, split: str) -> Utterances:
+        """The utterances and speakers of one split; one object for all runs that hold the same."""
+        rows = self.of(run, split)[["utterance", "speaker"]].reset_index(drop=True)
+        seen = self._seen[run.config.task.fold, split]
+        for known, names in seen:
+            if known.equals(rows):
+                return names
+        names = frozenset(zip(rows["utterance"].tolist(), rows["speaker"].tolist(), strict=True))
+        seen.append((rows, names))
+        return names
 
     @contextmanager
     def naming(self, run: RunRecord) -> Iterator[None]:
@@ -81,22 +105,36 @@ def score(predictions: Predictions, runs: Sequence[RunRecord], folds: set[int], 
     if not used:
         return None
     tables = {run.id: predictions.of(run, split) for some in used.values() for run in some}
-    speakers = tuple(sorted({name for table in tables.values() for name in table["speaker"]}))
-    counts, sums = [], []
-    for some in used.values():
-        counted = [_count(predictions, run, tables[run.id], speakers) for run in some]
-        counts.append(sum(confusions for confusions, _ in counted))
-        sums.append(sum(own for _, own in counted))
+    speakers = tuple(sorted({name for table in tables.values() for name in table["speaker"].unique()}))
+    codes = {
+        run.id: _coded(predictions, run, tables[run.id], speakers) for some in used.values() for run in some
+    }
+    counts = [_confusions([codes[run.id] for run in some], len(speakers)) for some in used.values()]
+    sums = [sum(_sums(predictions, run, tables[run.id], speakers) for run in some) for some in used.values()]
     return Scored(
         emotions=runs[0].emotions,
         attributes=runs[0].attributes,
         counts=np.stack(counts),
         sums=np.stack(sums),
         speakers=speakers,
-        utterances=frozenset(name for table in tables.values() for name in table["utterance"]),
+        utterances=tuple(
+            _union([predictions.utterances(run, split) for run in some]) for some in used.values()
+        ),
         folds=tuple(sorted({run.config.task.fold for some in used.values() for run in some})),
         seeds=tuple(used),
+        runs=tuple(tuple(some) for some in used.values()),
+        codes={name: code for name, code in codes.items() if code},
     )
+
+
+def _confusions(codes: Sequence[Coded | None], speakers: int) -> npt.NDArray[np.int64]:
+    """Counts (speaker, C, C) of one seed, summed over its folds; C is 0 where there are no emotions."""
+    found = [code.by_speaker() for code in codes if code]
+    return np.sum(found, axis=0) if found else np.zeros((speakers, 0, 0), dtype=np.int64)
+
+
+def _union(some: Sequence[Utterances]) -> Utterances:
+    return some[0] if len(some) == 1 else frozenset().union(*some)
 
 
 def _seeds_to_score(runs: Sequence[RunRecord], folds: set[int]) -> dict[int, list[RunRecord]]:
@@ -111,33 +149,47 @@ def _seeds_to_score(runs: Sequence[RunRecord], folds: set[int]) -> dict[int, lis
     return {fullest: by_seed[fullest]}
 
 
-def _count(
+def _coded(
     predictions: Predictions, run: RunRecord, table: pd.DataFrame, speakers: Sequence[str]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Confusion counts (speaker, C, C) and sums of attributes (speaker, A, 6); C and A may be 0."""
-    counts = np.zeros((len(speakers), 0, 0), dtype=np.int64)
+) -> Coded | None:
+    """A run's emotions as numbers; None where it tells none apart."""
     with predictions.naming(run):
-        if run.emotions:
-            counts = confusion.by_speaker(table, run.emotions, speakers)
-        return counts, concordance.by_speaker(table, run.attributes, speakers)
+        return confusion.coded(table, run.emotions, speakers) if run.emotions else None
 
 
-def common_utterances(scored: Iterable[Scored | None], folds: set[int]) -> frozenset[str]:
+def _sums(
+    predictions: Predictions, run: RunRecord, table: pd.DataFrame, speakers: Sequence[str]
+) -> npt.NDArray[np.float64]:
+    """Sums of attributes (speaker, A, 6); A may be 0."""
+    with predictions.naming(run):
+        return concordance.by_speaker(table, run.attributes, speakers)
+
+
+def common_utterances(scored: Iterable[Scored | None], folds: set[int]) -> Utterances:
     """The utterances that most of the complete systems were scored on."""
-    votes = Counter(found.utterances for found in scored if found and len(found.folds) == len(folds))
+    votes = Counter(found.utterances[0] for found in scored if found and len(found.folds) == len(folds))
     return max(votes, key=lambda names: (votes[names], len(names), sorted(names)), default=frozenset())
 
 
-def obstacle(scored: Scored | None, folds: set[int], common: frozenset[str]) -> str:
+def obstacle(scored: Scored | None, folds: set[int], common: Utterances) -> str:
     """Why a system cannot be compared with the others; empty where it can."""
     if scored is None:
         return "failed"
     if len(scored.folds) < len(folds):
         done = ", ".join(str(fold) for fold in scored.folds)
         return f"incomplete: {'fold' if len(scored.folds) == 1 else 'folds'} {done} of {len(folds)}"
-    if scored.utterances != common:
-        return f"other utterances: {len(scored.utterances):,} where the others have {len(common):,}"
+    for seed, utterances in zip(scored.seeds, scored.utterances, strict=True):
+        if utterances != common:
+            return f"other utterances in seed {seed}: {_unlike(utterances, common)}"
     return ""
+
+
+def _unlike(ours: Utterances, common: Utterances) -> str:
+    """How one set of utterances differs from another: "lacks 2 (such as 05-000)"."""
+    differences = {"lacks": common - ours, "adds": ours - common}
+    return ", ".join(
+        f"{verb} {len(some):,} (such as {min(some)[0]})" for verb, some in differences.items() if some
+    )
 
 
 def estimates(scored: Scored) -> dict[str, Estimate]:
@@ -156,10 +208,22 @@ def estimates(scored: Scored) -> dict[str, Estimate]:
 
 
 def _estimates(statistics: Counts, metrics: Mapping[str, Metric]) -> dict[str, Estimate]:
-    resample = Resample.of(statistics, _weights(statistics.shape[1]))
-    return {name: estimate(metric, resample) for name, metric in metrics.items()}
+    drawn = resample(statistics)
+    return {name: estimate(metric, drawn) for name, metric in metrics.items()}
+
+
+def headline(scored: Scored) -> tuple[str, Metric, Counts]:
+    """The score that orders a comparison, its metric and its statistics: UAR, or CCC of attributes alone."""
+    if scored.emotions:
+        return "uar", METRICS["uar"], scored.counts
+    return "ccc", concordance.mean_ccc, scored.sums
+
+
+def resample(statistics: Counts, draws: int = DRAWS) -> Resample:
+    """Pooled statistics (seed, speaker, …) with their draws: the same for as many speakers."""
+    return Resample.of(statistics, _weights(statistics.shape[1], draws))
 
 
 @lru_cache(maxsize=8)
-def _weights(speakers: int) -> Weights:
-    return speaker_weights(speakers)
+def _weights(speakers: int, draws: int) -> Weights:
+    return speaker_weights(speakers, draws)

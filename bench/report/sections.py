@@ -14,8 +14,7 @@ import pandas as pd
 
 from bench.report import units
 
-LATENCY_SECONDS = 10.0
-MEMORY_SECONDS = 60.0
+LATENCY_SECONDS = 10.0  # of the Pareto figure
 
 
 def title(rows: pd.DataFrame) -> str:
@@ -63,15 +62,23 @@ def hardware_of(rows: pd.DataFrame, profiles: pd.DataFrame) -> list[str]:
     return sorted(sizes.index, key=lambda name: (-sizes[name], name))
 
 
-def encoder_cost(row: pd.Series, hardware: str, seconds: float, profiles: pd.DataFrame) -> pd.Series | None:
-    """The finished profile of a system's encoder at one length, or None."""
+def encoder_profiles(network: str, hardware: str, profiles: pd.DataFrame) -> pd.DataFrame:
+    """The finished profiles of the encoders of a comparison on one machine."""
     fits = (
-        (profiles["network"] == row["network"])
+        (profiles["network"] == network)
         & (profiles["target"] == "encoder")
         & (profiles["hardware"] == hardware)
-        & (profiles["layout"] == row["layout"])
-        & (profiles["direction"] == row["direction"])
-        & (profiles["seconds"] == seconds)
         & (profiles["status"] == "ok")
     )
-    return profiles[fits].iloc[0] if fits.any() else None
+    return profiles[fits]
+
+
+def encoder_cost(row: pd.Series, hardware: str, seconds: float, profiles: pd.DataFrame) -> pd.Series | None:
+    """The finished profile of a system's encoder at one length, or None."""
+    finished = encoder_profiles(row["network"], hardware, profiles)
+    fits = (
+        (finished["layout"] == row["layout"])
+        & (finished["direction"] == row["direction"])
+        & (finished["seconds"] == seconds)
+    )
+    return finished[fits].iloc[0] if fits.any() else None

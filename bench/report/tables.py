@@ -1,18 +1,15 @@
 """Tidy tables made from the records: the one source of every leaderboard row and every figure.
 
     accuracy_table(store)     one row a (comparison, layout, direction): scores pooled over the folds
+    score_tables(store)       the same, and one row a (comparison, layout, direction, group of utterances)
     profile_table(store)      one row a profile
 
-A *comparison* is what may be compared: one corpus, protocol, corpus options, features, encoder and recipe,
-scored on one split; its id is the hash of these and the split's name. Where a protocol has several test
-splits, each is a comparison, and so is dev. The folds and seeds expected of each system are those that any
-system of the comparison has. A cell that failed is counted and its reason kept. What is scored:
-`bench.report.scoring`.
+The folds and seeds expected of each system of a comparison are those that any of its systems has. A cell that
+failed is counted and its reason kept. What a comparison is: `bench.report.comparisons`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,60 +17,52 @@ import numpy as np
 import pandas as pd
 
 from bench.attributes import ATTRIBUTES
-from bench.config import AnyEncoder, AnyFeatures, Recipe, Settings, System, content_id
+from bench.config import System, content_id
 from bench.evidence import concordance
 from bench.evidence.bootstrap import Estimate, Interval
+from bench.evidence.comparison import Conditions, Network
 from bench.evidence.metrics import METRICS
 from bench.evidence.records import Label, ProfileRecord, RunRecord
 from bench.evidence.store import Store
 from bench.report import units
-from bench.report.scoring import Predictions, Scored, common_utterances, estimates, obstacle, score
+from bench.report.comparisons import Compared, comparisons
+from bench.report.contrasts import DIFFERENCES, RANKS, SPREAD, contrasts, spread_columns
+from bench.report.grouping import group_rows
+from bench.report.scoring import Scored, estimates, headline, resample
 
 BASELINE = "softmax"
 
 
-class Network(Settings):
-    """What joins a run to the profiles of its encoder."""
-
-    features: AnyFeatures
-    encoder: AnyEncoder
-
-
-class Conditions(Network):
-    """What a leaderboard calls the recipe."""
-
-    recipe: Recipe
-
-
-class Comparison(Conditions):
-    """All that two systems must share for their scores to be comparable."""
-
-    corpus: str
-    protocol: str
-    corpus_options: dict[str, int]
-
-
-def accuracy_table(store: Store) -> pd.DataFrame:
+def accuracy_table(store: Store, baseline: str = BASELINE) -> pd.DataFrame:
     """One row a system, by comparison (real corpora first) and then best first; scores are fractions.
 
-    The comparison: `comparison` (id), corpus, corpus_title, protocol, options, recipe and network (hashes),
-    setting, presets, synthetic, emotions and attributes (those trained; either may be none), folds_expected,
-    seeds_expected, split. The system: layout,
-    direction, name, mixers, parameters, train_s (mean of a cell), cells_ok, failures (one text a failed
-    cell), comparable, note (why not). Its scores: folds, seeds, utterances, speakers, support (utterances by
-    emotion); uar, macro_f1, wa and recall_<emotion>, ccc (the mean) and ccc_<attribute>, each with _low and
-    _high (95 %), NaN where not trained; delta, delta_low, delta_high (headline score less softmax's in the
-    same direction, paired). The headline score, which orders the rows, is UAR, or ccc where attributes alone
-    are trained. Empty where there are no runs.
+    The comparison: `comparison` (id), corpus, corpus_title, protocol, release ("" where the protocol names
+    none), options, recipe and network (hashes), setting, presets, synthetic, emotions and attributes (those
+    trained; either may be none), folds_expected, seeds_expected, split, baseline (a layout). The system:
+    layout, direction, name, mixers, parameters, train_s (mean of a cell), cells_ok, failures (one text a
+    failed cell), comparable, note (why not). Its scores: folds, seeds, utterances, speakers, support
+    (utterances by emotion); uar, macro_f1, wa and recall_<emotion>, ccc (the mean) and ccc_<attribute>, each
+    with _low and _high (95 %), NaN where not trained.
+
+    Of the headline score, which orders the rows (UAR, or ccc where attributes alone are trained): delta,
+    delta_low, delta_high, p, p_adjusted and detectable (less the baseline's in the same direction, paired:
+    `bench.evidence.differences`), rank_group, rank_low and rank_high (`bench.evidence.ranks`), sd_speakers,
+    sd_seeds and sd_both (`bench.evidence.spread`). Empty where there are no runs.
     """
-    groups: dict[str, list[RunRecord]] = defaultdict(list)
-    for run in store.runs():
-        groups[content_id(_comparison(run))].append(run)
-    rows = []
-    for name, runs in groups.items():
-        predictions = Predictions(store)
-        for split in _splits(runs):
-            rows += _comparison_rows(predictions, name, runs, split)
+    return _in_order([row for compared in comparisons(store) for row in _accuracy_rows(compared, baseline)])
+
+
+def score_tables(store: Store, baseline: str = BASELINE) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`accuracy_table` and the scores by groups of utterances (`bench.report.grouping`), in one reading."""
+    rows: list[dict[str, Any]] = []
+    groups: list[dict[str, Any]] = []
+    for compared in comparisons(store):
+        rows += _accuracy_rows(compared, baseline)
+        groups += group_rows(compared)
+    return _in_order(rows), pd.DataFrame(groups)
+
+
+def _in_order(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame(rows)
@@ -83,57 +72,41 @@ def accuracy_table(store: Store) -> pd.DataFrame:
     return table.sort_values(order, ascending=upward, ignore_index=True).drop(columns="headline")
 
 
-def _splits(runs: Sequence[RunRecord]) -> list[str]:
-    """The splits to report: "test"; where the protocol names its test splits or has none, dev and these."""
-    scored = sorted({split for run in runs for split in run.metrics})
-    return ["test"] if "test" in scored or not scored else scored
-
-
-def _comparison(run: RunRecord) -> Comparison:
-    cell = run.config
-    return Comparison(
-        corpus=cell.task.corpus,
-        protocol=cell.task.protocol,
-        corpus_options=cell.task.corpus_options,
-        features=cell.features,
-        encoder=cell.encoder,
-        recipe=cell.recipe,
-    )
-
-
-def _comparison_rows(
-    predictions: Predictions, name: str, runs: Sequence[RunRecord], split: str
-) -> list[dict[str, Any]]:
-    folds = {run.config.task.fold for run in runs}
-    systems: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
-    for run in runs:
-        systems[run.config.system.layout, run.config.system.direction].append(run)
-    scored = {key: score(predictions, systems[key], folds, split) for key in sorted(systems)}
-    found = {key: estimates(some) for key, some in scored.items() if some}
-    common = common_utterances(scored.values(), folds)
-    notes = {key: obstacle(some, folds, common) for key, some in scored.items()}
-    shared = _comparison_columns(name if split == "test" else f"{name}-{split}", runs) | {"split": split}
+def _accuracy_rows(compared: Compared, baseline: str) -> list[dict[str, Any]]:
+    found = {key: estimates(scored) for key, scored in compared.scored.items() if scored}
+    name = "uar" if compared.runs[0].emotions else "ccc"
+    contrasted = contrasts({key: found[key][name] for key in compared.comparable}, baseline)
+    shared = _comparison_columns(compared) | {"baseline": baseline}
     return [
         shared
-        | _system_columns(systems[key])
-        | {"note": notes[key], "comparable": not notes[key]}
-        | _scored_columns(scored[key])
-        | _score_columns(found.get(key, {}), runs[0].emotions)
-        | _interval_columns("delta", _difference(key, found, notes))
-        for key in scored
+        | _system_columns(compared.systems[key])
+        | {"note": compared.notes[key], "comparable": not compared.notes[key]}
+        | _scored_columns(compared.scored[key])
+        | _score_columns(found.get(key, {}), compared.runs[0].emotions)
+        | contrasted.get(key, dict.fromkeys((*DIFFERENCES, *RANKS), np.nan))
+        | _spread_columns(compared.scored[key])
+        for key in compared.scored
     ]
 
 
-def _comparison_columns(name: str, runs: Sequence[RunRecord]) -> dict[str, Any]:
-    run = runs[0]
+def _spread_columns(scored: Scored | None) -> dict[str, float]:
+    if scored is None:
+        return dict.fromkeys(SPREAD, np.nan)
+    _, metric, statistics = headline(scored)
+    return spread_columns(metric, resample(statistics))
+
+
+def _comparison_columns(compared: Compared) -> dict[str, Any]:
+    runs, run = compared.runs, compared.runs[0]
     cell = run.config
     options = cell.task.corpus_options
     conditions = Conditions(features=cell.features, encoder=cell.encoder, recipe=cell.recipe)
     return {
-        "comparison": name,
+        "comparison": compared.id,
         "corpus": cell.task.corpus,
         "corpus_title": run.corpus_title,
         "protocol": cell.task.protocol,
+        "release": cell.task.protocol.partition("-")[2],
         "options": ", ".join(f"{option} {options[option]}" for option in sorted(options)),
         "recipe": content_id(conditions)[:8],
         "network": content_id(Network(features=cell.features, encoder=cell.encoder)),
@@ -144,6 +117,7 @@ def _comparison_columns(name: str, runs: Sequence[RunRecord]) -> dict[str, Any]:
         "attributes": run.attributes,
         "folds_expected": len({run.config.task.fold for run in runs}),
         "seeds_expected": len({run.config.seed for run in runs}),
+        "split": compared.split,
     }
 
 
@@ -182,7 +156,7 @@ def _scored_columns(scored: Scored | None) -> dict[str, Any]:
     return {
         "folds": len(scored.folds),
         "seeds": len(scored.seeds),
-        "utterances": len(scored.utterances),
+        "utterances": len(scored.utterances[0]),
         "speakers": len(scored.speakers),
         "support": dict(zip(scored.emotions, support.tolist(), strict=True)),
     }
@@ -193,22 +167,6 @@ def _score_columns(found: Mapping[str, Estimate], emotions: Sequence[str]) -> di
     for name in (*METRICS, *(f"recall_{emotion}" for emotion in emotions), *concordance.metrics(ATTRIBUTES)):
         columns |= _interval_columns(name, found.get(name))
     return columns
-
-
-def _difference(
-    key: tuple[str, str],
-    found: Mapping[tuple[str, str], Mapping[str, Estimate]],
-    notes: Mapping[tuple[str, str], str],
-) -> Estimate | None:
-    """Headline score less softmax's in the same direction.
-
-    None for softmax and where either is not comparable.
-    """
-    baseline = (BASELINE, key[1])
-    if key == baseline or notes[key] or notes.get(baseline, "not run"):
-        return None
-    headline = "uar" if "uar" in found[key] else "ccc"
-    return found[key][headline] - found[baseline][headline]
 
 
 def _interval_columns(name: str, estimated: Estimate | None) -> dict[str, float]:

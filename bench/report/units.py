@@ -12,6 +12,7 @@ from collections.abc import Sequence
 MISSING = "–"
 _LENGTHS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
 _DURATIONS_MS = ((1000.0, "s"), (1.0, "ms"), (1e-3, "µs"))
+_ENERGIES = ((1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"))
 _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 
 
@@ -70,6 +71,18 @@ def signed(value: float) -> str:
         return MISSING
     text = f"{value:+.3f}"
     return "0.000" if text in ("+0.000", "-0.000") else text.replace("-", "−")
+
+
+def probability(value: float) -> str:
+    """A p-value: "0.031", "< 0.001"."""
+    if math.isnan(value):
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def energy(value: float) -> str:
+    """An energy given in joules: "3.2 mJ", "1.8 J"."""
+    return _scaled(value, _ENERGIES)
 
 
 def listing(names: Sequence[str]) -> str:

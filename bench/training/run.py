@@ -19,6 +19,7 @@ from bench import corpora
 from bench.config import Cell
 from bench.corpora.manifest import Manifest
 from bench.errors import SuiteError
+from bench.evidence import summary
 from bench.evidence.records import Cost, Environment, RunRecord, Status
 from bench.evidence.store import Store
 from bench.features import cache as feature_cache
@@ -119,7 +120,7 @@ def _keep(
         held_out = {name: split for name, split in splits.items() if name != "train"}
         predictions = scoring.predict(cohort, cell, held_out)
         best = cohort.student(cell).best
-        scores = scoring.score(predictions, record.emotions, record.attributes)
+        scores = summary.of(predictions, record.emotions, record.attributes)
         record = record.model_copy(update={"metrics": scores})
         if ranks.first():
             path = store.checkpoint_path(cell.id)

@@ -1,7 +1,6 @@
-"""From trained students to the evidence: outputs for every held-out utterance, and their scores.
+"""From trained students to the evidence: outputs for every held-out utterance.
 
-predictions = predict(cohort, cell, {"dev": dev, "test": test})
-scores = score(predictions, emotions, attributes)          # {"dev": {"uar": …, "ccc": …}, "test": {…}}
+predictions = predict(cohort, cell, {"dev": dev, "test": test})      # scored by `bench.evidence.summary`
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import torch
 
 from bench.attributes import ATTRIBUTES, from_unit
 from bench.config import Cell
-from bench.evidence import concordance, confusion, metrics
 from bench.training import ranks
 from bench.training.cohort import Cohort
 from bench.training.split import Batches, Split, buckets, loader
@@ -51,25 +49,3 @@ def _attribute_columns(split: Split, scaled: np.ndarray) -> dict[str, np.ndarray
         columns[name] = split.table[name].to_numpy(np.float64)
         columns[f"predicted_{name}"] = from_unit(scaled[:, ATTRIBUTES.index(name)])
     return columns
-
-
-def score(
-    predictions: pd.DataFrame, emotions: tuple[str, ...], attributes: tuple[str, ...] = ()
-) -> dict[str, dict[str, float]]:
-    """Scores of each split of a predictions table.
-
-    UAR, macro-F1, WA and recalls of emotions, where there are any; CCC of each attribute and their mean.
-    """
-    return {str(name): _score(rows, emotions, attributes) for name, rows in predictions.groupby("split")}
-
-
-def _score(rows: pd.DataFrame, emotions: tuple[str, ...], attributes: tuple[str, ...]) -> dict[str, float]:
-    speakers = sorted(set(rows["speaker"]))
-    scores: dict[str, float] = {}
-    if emotions:
-        counts = confusion.by_speaker(rows, emotions, speakers).sum(axis=0)
-        scores |= metrics.summary(counts, emotions)
-    if attributes:
-        sums = concordance.by_speaker(rows, attributes, speakers).sum(axis=0)
-        scores |= concordance.summary(sums, attributes)
-    return scores

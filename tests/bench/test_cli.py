@@ -57,6 +57,9 @@ def test_every_command_explains_itself(capsys, command):
         (["corpora", "check", "nosuch"], "nosuch"),
         (["predict", "missing.wav", "--checkpoint", "missing.pt"], "missing.pt"),
         (["report", "--results", "missing"], "missing"),
+        (["report", "--results", "missing", "--baseline", "nosuch"], "missing"),
+        (["results", "verify", "--results", "missing"], "missing"),
+        (["results", "merge", "missing"], "missing"),
         (["mixers", "--d-model", "0"], "d_model"),
     ],
 )

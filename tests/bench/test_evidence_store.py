@@ -68,6 +68,28 @@ def test_a_bad_field_is_named(tmp_path):
         store.runs()
 
 
+@pytest.mark.parametrize("version", [0, 2])
+def test_a_record_of_another_schema_is_refused_by_name(tmp_path, version):
+    store = Store(tmp_path)
+    path = store.write(record())
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"schema_version": version, "flavour": "of another time"}))
+    with pytest.raises(
+        SuiteError, match=f"{path.name}: a record of schema {version}, unknown to this version"
+    ):
+        store.runs()
+
+
+def test_a_record_without_a_schema_is_refused(tmp_path):
+    store = Store(tmp_path)
+    path = store.write(record())
+    content = json.loads(path.read_text())
+    del content["schema_version"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(SuiteError, match="schema_version"):
+        store.runs()
+
+
 def test_a_record_under_another_name_is_refused(tmp_path):
     store = Store(tmp_path)
     path = store.write(record())

@@ -12,7 +12,7 @@ import report_fixtures as fixtures
 from bench.config import Cell, Recipe, System, Task
 from bench.errors import SuiteError
 from bench.evidence.store import Store
-from bench.report import figures, leaderboard, write_report
+from bench.report import data_files, figures, leaderboard, write_report
 from bench.report.tables import accuracy_table, profile_table
 
 NAMES = ("arousal", "valence", "dominance")
@@ -135,13 +135,13 @@ def test_tables_without_attributes_do_not_mention_them(tmp_path):
     store = Store(tmp_path)
     fixtures.write_runs(store, ["softmax", "retnet"])
     accuracy, profiles = accuracy_table(store), profile_table(store)
-    for text in (leaderboard.markdown(accuracy, profiles), leaderboard.csv(accuracy, profiles)):
+    for text in (leaderboard.markdown(accuracy, profiles), data_files.csv(accuracy, profiles)):
         assert "ccc" not in text.lower()
         assert "attributes" not in text
 
 
 def test_csv_names_the_attributes_and_holds_their_scores(store, table):
-    read = pd.read_csv(io.StringIO(leaderboard.csv(table, profile_table(store))))
+    read = pd.read_csv(io.StringIO(data_files.csv(table, profile_table(store))))
     assert read["ccc_valence"].tolist() == pytest.approx(table["ccc_valence"].tolist(), rel=1e-5, nan_ok=True)
     assert set(read["attributes"].dropna()) == {"arousal valence dominance"}
 

@@ -7,7 +7,7 @@ import pytest
 import report_fixtures as fixtures
 
 from bench.evidence.store import Store
-from bench.report import findings, leaderboard
+from bench.report import data_files, findings, leaderboard
 from bench.report.tables import accuracy_table, profile_table
 
 
@@ -22,47 +22,48 @@ def full(tmp_path_factory):
 
 
 def ranked(*systems):
-    """Rows of a comparison, given as (layout, uar, delta, low, high), best first."""
-    names = ["layout", "uar", "delta", "delta_low", "delta_high"]
+    """Rows of a comparison, given as (layout, uar, delta, low, high, adjusted p), best first."""
+    names = ["layout", "uar", "delta", "delta_low", "delta_high", "p_adjusted"]
     table = pd.DataFrame(systems, columns=names)
     table["emotions"] = [("calm", "angry")] * len(table)
-    return table.assign(name=table["layout"].str.upper(), direction="bidirectional", comparable=True)
+    same = {"direction": "bidirectional", "comparable": True, "baseline": "softmax"}
+    return table.assign(name=table["layout"].str.upper(), **same)
 
 
-NONE = float("nan")
+NONES = [float("nan")] * 4
 
 
-def test_a_lead_whose_interval_holds_zero_is_no_lead():
-    text = findings.accuracy(ranked(("fox", 0.60, 0.01, -0.02, 0.04), ("softmax", 0.59, NONE, NONE, NONE)))
+def test_a_lead_that_is_not_significant_once_adjusted_is_no_lead():
+    text = findings.accuracy(ranked(("fox", 0.60, 0.02, 0.001, 0.04, 0.06), ("softmax", 0.58, *NONES)))
     assert text == (
         "FOX scores highest, 60.0 % UAR, but cannot be told apart from softmax "
-        "(+1.0 points, 95 % interval −2.0 to +4.0)."
+        "(+2.0 points, 95 % interval +0.1 to +4.0, adjusted p 0.060)."
     )
 
 
-def test_a_lead_whose_interval_excludes_zero_is_stated():
-    text = findings.accuracy(ranked(("fox", 0.60, 0.03, 0.01, 0.05), ("softmax", 0.57, NONE, NONE, NONE)))
-    assert "beats softmax by 3.0 points (95 % interval +1.0 to +5.0)" in text
+def test_a_lead_that_is_significant_once_adjusted_is_stated():
+    text = findings.accuracy(ranked(("fox", 0.60, 0.03, 0.01, 0.05, 0.012), ("softmax", 0.57, *NONES)))
+    assert "beats softmax by 3.0 points (95 % interval +1.0 to +5.0, adjusted p 0.012)" in text
 
 
 def test_softmax_in_front_names_those_that_cannot_be_told_apart_from_it():
     text = findings.accuracy(
         ranked(
-            ("softmax", 0.60, NONE, NONE, NONE),
-            ("fox", 0.59, -0.01, -0.03, 0.01),
-            ("kda", 0.58, -0.02, -0.05, 0.02),
-            ("gsa", 0.50, -0.10, -0.12, -0.08),
+            ("softmax", 0.60, *NONES),
+            ("fox", 0.59, -0.01, -0.03, 0.01, 0.7),
+            ("kda", 0.58, -0.02, -0.05, 0.02, 0.6),
+            ("gsa", 0.50, -0.10, -0.12, -0.08, 0.001),
         )
     )
     assert text == "No system beats SOFTMAX, 60.0 % UAR; FOX and KDA cannot be told apart from it."
 
 
 def test_without_softmax_no_comparison_is_claimed():
-    assert "no comparable softmax" in findings.accuracy(ranked(("fox", 0.60, NONE, NONE, NONE)))
+    assert "no comparable softmax" in findings.accuracy(ranked(("fox", 0.60, *NONES)))
 
 
 def test_nothing_complete_is_said_plainly():
-    rows = ranked(("fox", 0.60, NONE, NONE, NONE)).assign(comparable=False)
+    rows = ranked(("fox", 0.60, *NONES)).assign(comparable=False)
     assert findings.accuracy(rows) == "No system has been scored on every fold yet."
 
 
@@ -119,7 +120,7 @@ def test_failed_cells_and_incomplete_systems_are_shown_with_their_reasons(tmp_pa
 
 def test_csv_holds_the_same_rows_as_fractions_milliseconds_and_bytes(full):
     accuracy, profiles = full
-    table = pd.read_csv(io.StringIO(leaderboard.csv(accuracy, profiles)))
+    table = pd.read_csv(io.StringIO(data_files.csv(accuracy, profiles)))
     assert len(table) == len(accuracy) == 10
     assert table["uar"].tolist() == pytest.approx(accuracy["uar"].tolist(), rel=1e-5)
     softmax = profiles.query("layout == 'softmax' and target == 'encoder'").set_index("seconds")

@@ -11,10 +11,12 @@ import report_fixtures as fixtures
 from matplotlib.image import imread
 
 from bench.errors import SuiteError
+from bench.evidence.pareto import on_front
 from bench.evidence.store import Store
 from bench.report import figures, write_report
-from bench.report.figures.pareto import on_front
 from bench.report.tables import accuracy_table, profile_table
+
+TABLES = {f"leaderboard.{kind}" for kind in ("md", "csv", "tex", "json")}
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +56,14 @@ def texts(figure):
 def test_a_second_report_writes_the_same_bytes(results, written):
     first = {path: path.read_bytes() for path in written}
     second = {path: path.read_bytes() for path in write_report(results)}
-    assert len(first) == 10
+    assert len(first) == 13
     assert first == second
 
 
 def test_every_figure_is_a_png_of_200_dpi_and_a_pdf(results, written):
     assert names(written) == {
-        "leaderboard.md",
-        "leaderboard.csv",
+        *TABLES,
+        "MODEL_CARD.md",
         *(f"{name}.{kind}" for name in ("latency", "memory", "pareto", "recall") for kind in ("png", "pdf")),
     }
     image = imread(results / "figures" / "latency.png")
@@ -75,7 +77,7 @@ def test_nothing_half_written_remains(results, written):
 
 def test_runs_alone_give_the_leaderboard_and_recall(tmp_path):
     fixtures.write_runs(Store(tmp_path), ["softmax", "retnet"])
-    assert names(write_report(tmp_path)) == {"leaderboard.md", "leaderboard.csv", "recall.png", "recall.pdf"}
+    assert names(write_report(tmp_path)) == {*TABLES, "MODEL_CARD.md", "recall.png", "recall.pdf"}
 
 
 def test_profiles_alone_give_the_cost_figures(tmp_path):
@@ -91,7 +93,7 @@ def test_no_records_are_an_error_that_says_what_to_do(tmp_path):
 def test_runs_that_all_failed_still_make_a_leaderboard(tmp_path):
     store = Store(tmp_path)
     store.write(fixtures.run_record(fixtures.ravdess_cell("kda"), status="oom", reason="needed 9 GB"))
-    assert names(write_report(tmp_path)) == {"leaderboard.md", "leaderboard.csv"}
+    assert names(write_report(tmp_path)) == TABLES
     assert "out of memory: needed 9 GB" in (tmp_path / "leaderboard.md").read_text()
 
 

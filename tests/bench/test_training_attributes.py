@@ -7,6 +7,7 @@ import torch
 from training_fixtures import toy_cells, toy_normaliser, toy_split
 
 from bench.attributes import ATTRIBUTES, from_unit, to_unit
+from bench.evidence import summary
 from bench.features.transform import transform
 from bench.training import checkpoint, scoring
 from bench.training.cohort import Cohort
@@ -77,7 +78,7 @@ def test_predictions_of_attributes_alone_have_no_logits_and_score_what_dev_said(
     assert not [name for name in table if name.startswith("logit_")]
     assert [name for name in table if "dominance" in name] == []
     pd.testing.assert_series_equal(table["arousal"], splits[1].table["arousal"])
-    scores = scoring.score(table, (), ("arousal", "valence"))["dev"]
+    scores = summary.of(table, (), ("arousal", "valence"))["dev"]
     assert set(scores) == {"ccc", "ccc_arousal", "ccc_valence"}
     student = cohort.student(cell)
     assert scores["ccc"] == pytest.approx(student.curve[student.best_epoch].dev_ccc, abs=1e-5)

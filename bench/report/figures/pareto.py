@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from bench.evidence.pareto import on_front
 from bench.report import findings, sections, style, units
 from bench.report.figures.curves import round_values
 from bench.report.labels import PointLabel, beside_points
@@ -38,14 +39,6 @@ def pareto_points(rows: pd.DataFrame, profiles: pd.DataFrame, hardware: str) -> 
             points.append({**row, **cost[["median_ms", "low_ms", "high_ms"]]})
     table = pd.DataFrame(points)
     return table.assign(front=on_front(table["median_ms"], table["uar"])) if points else table
-
-
-def on_front(cost: pd.Series, score: pd.Series) -> pd.Series:
-    """True where no other entry costs no more and scores no less, and is better in one of the two."""
-    cheap, good = cost.to_numpy()[:, None], score.to_numpy()[:, None]
-    no_worse = (cheap >= cheap.T) & (good <= good.T)
-    better = (cheap > cheap.T) | (good < good.T)
-    return pd.Series(~(no_worse & better).any(axis=1), index=cost.index)
 
 
 def pareto(points: pd.DataFrame, hardware: str, looks: Mapping[str, Look]) -> Figure:
