@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, get_args
@@ -94,11 +94,11 @@ class Store:
             table.to_parquet(temporary, index=False)
         return path
 
-    def predictions(self, run_id: str) -> pd.DataFrame:
-        """Per-utterance logits of one run; SuiteError where they are missing or damaged."""
+    def predictions(self, run_id: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Per-utterance logits of one run, or `columns` of them; SuiteError where missing or damaged."""
         path = self.predictions_path(run_id)
         try:
-            return pd.read_parquet(path)
+            return pd.read_parquet(path, columns=None if columns is None else list(columns))
         except Exception as error:
             raise SuiteError(
                 f"{path}: predictions cannot be read ({error}); delete the run's record to redo it"

@@ -1,7 +1,7 @@
-"""The report: leaderboard, model card and figures, from the records of a results folder and nothing else.
+"""The report: leaderboard, page, model card and figures, from the records of a results folder alone.
 
-    write_report(Path("results"))     # leaderboard.{md,csv,tex,json}, MODEL_CARD.md, figures/*.png,
-    figures/*.pdf write_tables(Path("results"))     # all but the figures
+    write_report(Path("results"))     # leaderboard.{md,csv,tex,json}, index.html, MODEL_CARD.md, figures/
+    write_tables(Path("results"))     # all but the figures
 
 A pure function of the records and of `reported.csv`, the published numbers (`bench.evidence.reported`): a
 second run writes the same bytes. Needs pandas and matplotlib; imports no torch, no mixers, and asks for no
@@ -19,7 +19,7 @@ from bench.errors import SuiteError
 from bench.evidence.records import OpRecord
 from bench.evidence.reported import Reported, read
 from bench.evidence.store import Store, atomic
-from bench.report import data_files, figures, latex, leaderboard, model_card
+from bench.report import data_files, figures, latex, leaderboard, model_card, page
 from bench.report.tables import BASELINE, profile_table, score_tables
 
 
@@ -38,8 +38,8 @@ def write_report(results: Path, baseline: str = BASELINE) -> list[Path]:
     """Write everything that the records under `results` allow and return the paths written.
 
     Runs give the leaderboard, the model card and the recall figure, profiles give latency and memory, both
-    give the Pareto figure, op benchmarks give a figure each. `baseline` is the layout that systems are
-    compared with. SuiteError where there are none of these, where a record or its predictions are damaged, or
+    give the Pareto figure, either gives the page, op benchmarks give a figure each. `baseline` is the layout
+    that systems are compared with. SuiteError where there are none of these, where a record or its predictions are damaged, or
     where no run is of the baseline's layout.
     """
     evidence = _read(results, baseline)
@@ -73,18 +73,26 @@ def _read(results: Path, baseline: str) -> Evidence:
 
 def _write_tables(results: Path, evidence: Evidence) -> list[Path]:
     accuracy, profiles = evidence.accuracy, evidence.profiles
-    if accuracy.empty:
+    if accuracy.empty and profiles.empty:
         return []
+    store = Store(results)
+    texts = {"index.html": page.html(store, accuracy, profiles, evidence.reported)}
+    if len(accuracy):
+        texts |= _accuracy_texts(store, evidence)
+    return [_write(results / name, text) for name, text in texts.items()]
+
+
+def _accuracy_texts(store: Store, evidence: Evidence) -> dict[str, str]:
+    """What is written where there are runs, by file name."""
+    accuracy, profiles = evidence.accuracy, evidence.profiles
     texts = {
         "leaderboard.md": leaderboard.markdown(accuracy, profiles, evidence.reported),
         "leaderboard.csv": data_files.csv(accuracy, profiles),
         "leaderboard.tex": latex.tables(accuracy, profiles, evidence.reported),
         "leaderboard.json": data_files.json_text(accuracy, evidence.groups, profiles),
     }
-    card = model_card.markdown(accuracy, evidence.groups, Store(results).runs())
-    if card:
-        texts["MODEL_CARD.md"] = card
-    return [_write(results / name, text) for name, text in texts.items()]
+    card = model_card.markdown(accuracy, evidence.groups, store.runs())
+    return texts | ({"MODEL_CARD.md": card} if card else {})
 
 
 def write_op_figures(results: Path) -> list[Path]:

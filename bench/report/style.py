@@ -1,4 +1,4 @@
-"""How every figure looks: one hue a mixer, type, page, units. The only file with colours in it.
+"""How every figure looks: one hue a mixer, type, page, units. The page adds its own: `bench.report.page`.
 
     looks = assign(["softmax", "retnet", "my_mixer"])     # the same in every figure of a report
     look = system_look(("mamba2", "softmax"), "causal", looks)

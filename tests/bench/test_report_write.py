@@ -16,7 +16,7 @@ from bench.evidence.store import Store
 from bench.report import figures, write_report
 from bench.report.tables import accuracy_table, profile_table
 
-TABLES = {f"leaderboard.{kind}" for kind in ("md", "csv", "tex", "json")}
+TABLES = {*(f"leaderboard.{kind}" for kind in ("md", "csv", "tex", "json")), "index.html"}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def texts(figure):
 def test_a_second_report_writes_the_same_bytes(results, written):
     first = {path: path.read_bytes() for path in written}
     second = {path: path.read_bytes() for path in write_report(results)}
-    assert len(first) == 13
+    assert len(first) == 14
     assert first == second
 
 
@@ -82,7 +82,8 @@ def test_runs_alone_give_the_leaderboard_and_recall(tmp_path):
 
 def test_profiles_alone_give_the_cost_figures(tmp_path):
     fixtures.write_profiles(Store(tmp_path), ["softmax", "retnet"])
-    assert names(write_report(tmp_path)) == {"latency.png", "latency.pdf", "memory.png", "memory.pdf"}
+    pictures = {"latency.png", "latency.pdf", "memory.png", "memory.pdf"}
+    assert names(write_report(tmp_path)) == pictures | {"index.html"}
 
 
 def test_no_records_are_an_error_that_says_what_to_do(tmp_path):
@@ -101,7 +102,7 @@ def test_profiles_that_all_failed_draw_nothing_and_do_not_fail(tmp_path):
     store = Store(tmp_path)
     nothing = {"median_ms": None, "median_low_ms": None, "median_high_ms": None, "peak_bytes": None}
     store.write(fixtures.profile_record("softmax", status="failed", reason="killed", **nothing))
-    assert write_report(tmp_path) == []
+    assert names(write_report(tmp_path)) == {"index.html"}
 
 
 def test_other_machines_get_files_of_their_own(tmp_path):
