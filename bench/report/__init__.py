@@ -39,8 +39,8 @@ def write_report(results: Path, baseline: str = BASELINE) -> list[Path]:
 
     Runs give the leaderboard, the model card and the recall figure, profiles give latency and memory, both
     give the Pareto figure, either gives the page, op benchmarks give a figure each. `baseline` is the layout
-    that systems are compared with. SuiteError where there are none of these, where a record or its predictions are damaged, or
-    where no run is of the baseline's layout.
+    that systems are compared with. SuiteError where there are none of these, where a record or its
+    predictions are damaged, or where no run is of the baseline's layout.
     """
     evidence = _read(results, baseline)
     written = _write_tables(results, evidence)
