@@ -28,7 +28,7 @@ Which token mixer should a speech emotion recogniser use? Train every mixer alik
 
   run PRESET           train what has no record yet, profile, and write the report
   train                train one system (a mixer layout on one fold)
-  profile              time and weigh every mixer and encoder on this machine
+  profile [NAME]       time and weigh every mixer and encoder on this machine; NAME: quick, full, paper, gpu
   profile ops          time the recurrences alone: frame loops, fla, fused softmax, growth
   report               leaderboard, model card and figures from the records in results/
   results merge DIR    copy the records of another results folder that are not there yet
@@ -124,21 +124,30 @@ def _train_plan(plan: Plan, folders: Folders, workers: int | None) -> bool:
 
 
 def _profile(arguments: list[str]) -> int:
+    from bench import presets
     from bench.flags import ProfileFlags, parse
 
-    if arguments and not arguments[0].startswith("-"):
-        return _named_profile(arguments[0], arguments[1:])
-    flags = parse(ProfileFlags, "serbench profile", arguments)
-    _profile_plan(flags.plan(), flags.results)
+    named = bool(arguments) and not arguments[0].startswith("-")
+    if named and arguments[0] == "ops":
+        return _profile_ops(arguments[1:])
+    name, rest = (f" {arguments[0]}", arguments[1:]) if named else ("", arguments)
+    default = ProfileFlags.of(presets.profile(arguments[0])) if named else ProfileFlags()
+    flags = parse(ProfileFlags, f"serbench profile{name}", rest, default)
+    if flags.dry_run:
+        _forecast(flags.plan())
+    else:
+        _profile_plan(flags.plan(), flags.results)
     return 0
 
 
-def _named_profile(name: str, arguments: list[str]) -> int:
-    profiles: dict[str, Callable[[list[str]], int]] = {"ops": _profile_ops}
-    if name not in profiles:
-        known = ", ".join(profiles)
-        raise SuiteError(f"no profile {name!r}; there is {known}, or none named for mixers and encoders")
-    return profiles[name](arguments)
+def _forecast(plan: Plan) -> None:
+    from bench.listing import forecast_table, show
+    from bench.measuring.cells import curves
+    from bench.measuring.profile import forecast
+    from bench.model import layout
+
+    planned = curves(plan.profiling, plan.features, plan.encoder, plan.layouts or layout.standard(), "")
+    show(forecast_table(list(forecast(planned, plan.profiling)), plan.profiling))
 
 
 def _profile_ops(arguments: list[str]) -> int:
@@ -164,10 +173,13 @@ def _profile_plan(plan: Plan, results: Path) -> None:
     from bench.evidence.store import Store
     from bench.measuring.profile import profile
     from bench.model import layout
+    from bench.report.sweeps import sentences
 
     layouts = plan.layouts or layout.standard()
     summary = profile(plan.profiling, plan.features, plan.encoder, layouts, Store(results))
-    print(f"profile: {summary.done} shapes measured, {summary.skipped} already done, {summary.failed} failed")
+    print(f"profile: {summary.text()}")
+    for sentence in [] if summary.sweep is None else sentences(summary.sweep):
+        print(f"  {sentence}")
 
 
 def _report(arguments: list[str]) -> int:

@@ -276,15 +276,40 @@ class Cell(Settings):
         return content_id(self)
 
 
+ProfileTarget = Literal["mixer", "encoder", "model"]  # one layer; features to logits; waveform to logits
+Work = Literal["forward", "training", "frame", "second"]  # training: forward and backward; the rest: streams
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
+Engine = Literal["eager", "compile", "graph", "onnx", "onnx-int8"]  # graph: CUDA graph; onnx: ONNX Runtime
+DeviceKind = Literal["cpu", "cuda"]
+STREAMS: tuple[Work, ...] = ("frame", "second")
+
+
 class Profiling(Settings):
-    """What to time: forward passes at these lengths of speech, batch 1."""
+    """What to time, and for how long.
+
+    Targets × directions × lengths, each in the first way named of working, batching, computing and running;
+    then every other way named, one at a time, the rest staying at their first. A batch is a number of
+    utterances, "throughput" (the largest of 1, 2, 4, … that fits and does not slow the throughput) or
+    "ragged" (utterances of the lengths `utterances_s`). Streams are of causal mixers, one frame or one second
+    after `heard_s` of speech.
+    """
 
     seconds: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0)
     directions: tuple[Direction, ...] = ("bidirectional",)
-    targets: tuple[Literal["mixer", "encoder"], ...] = ("mixer", "encoder")
+    targets: tuple[ProfileTarget, ...] = ("mixer", "encoder")
+    works: tuple[Work, ...] = ("forward",)
+    batches: tuple[PositiveInt | Literal["throughput", "ragged"], ...] = (1,)
+    dtypes: tuple[Precision, ...] = ("float32",)
+    engines: tuple[Engine, ...] = ("eager",)
+    device: DeviceKind = "cpu"
+    heard_s: tuple[float, ...] = (60.0, 600.0, 3600.0)
+    utterances_s: tuple[float, ...] = ()  # none: drawn from the log-normal of `bench.measuring.utterances`
+    drawn_from: str = ""  # the corpus that they are of
     threads: PositiveInt = 1
     time_limit_s: float = 2.0  # sampling of one cell stops here, converged or not
     relative_interval: float = 0.03  # of the median, at which sampling stops
+    cell_limit_s: float = Field(default=300.0, gt=0)  # a cell that takes longer is ended
+    minutes: float | None = Field(default=None, gt=0)  # no new cell after so many; run again to go on
 
 
 OpName = Literal["scalar_gate", "channel_gate", "kda", "gsa", "fox"]

@@ -11,7 +11,18 @@ from typing import Annotated, Literal, TypeVar
 import tyro
 from pydantic import Field, ValidationError
 
-from bench.config import Direction, Encoder, Features, OpShape, Plan, Profiling, Recipe, Settings
+from bench.config import (
+    AnyEncoder,
+    AnyFeatures,
+    Direction,
+    Encoder,
+    Features,
+    OpShape,
+    Plan,
+    Profiling,
+    Recipe,
+    Settings,
+)
 from bench.errors import SuiteError
 from bench.features.kinds import MadeKind, MadeSize
 from bench.folders import Folders, cache_folder, data_folder, models_folder
@@ -77,24 +88,50 @@ class TrainFlags(Settings):
 
 
 class ProfileFlags(Settings):
-    """Forward latency and peak memory of every mixer and encoder, against length, on this machine."""
+    """Latency and peak memory of every mixer and encoder, against length, on this machine.
+
+    What is measured already is left alone: the same command goes on where it stopped. Named profiles, as in
+    `serbench profile quick`: quick (every mixer and encoder on the CPU, to 8,192 frames, in three minutes);
+    full (1 s to 1 h of speech, training, streams, throughput, bfloat16, torch.compile, ONNX Runtime); paper
+    (one mixer of published size, D = 1024, 10 to 400 s, with fused softmax); gpu (every mixer on one GPU,
+    ten minutes at a time); ops (the recurrences alone: frame loops, fla's references, fused softmax).
+    """
 
     layouts: tuple[str, ...] = ()  # none named: every mixer but the extra ones, and the Mamba hybrid
     profiling: Annotated[Profiling, BARE] = Profiling()
-    features: Features = Features()
-    encoder: Encoder = Encoder()
+    features: AnyFeatures = Features()
+    encoder: AnyEncoder = Encoder()
+    corpus: str = ""  # whose utterances a ragged batch is as long as; else a log-normal's
+    data_root: Path | None = None  # folder that holds it; else SER_DATA_ROOT
     results: Path = Path("results")
+    dry_run: bool = False  # list what would be measured and for how long, and measure nothing
+
+    @classmethod
+    def of(cls, plan: Plan) -> ProfileFlags:
+        """The flags of a named profile."""
+        return cls(
+            layouts=plan.layouts, profiling=plan.profiling, features=plan.features, encoder=plan.encoder
+        )
 
     def plan(self) -> Plan:
-        """A plan that trains nothing."""
+        """A plan that trains nothing; a corpus named is opened for the lengths of its utterances."""
         return Plan(
             name="profile",
             tasks=(),
             layouts=self.layouts,
             features=self.features,
             encoder=self.encoder,
-            profiling=self.profiling,
+            profiling=self._profiling(),
         )
+
+    def _profiling(self) -> Profiling:
+        if not self.corpus:
+            return self.profiling
+        from bench import corpora
+        from bench.measuring.utterances import of_corpus
+
+        drawn = of_corpus(corpora.load(self.corpus, self.data_root))
+        return self.profiling.model_copy(update={"utterances_s": drawn, "drawn_from": self.corpus})
 
 
 class OpsFlags(Settings):

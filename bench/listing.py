@@ -1,4 +1,4 @@
-"""What `serbench mixers`, `serbench corpora list` and `serbench models check` print.
+"""What `serbench mixers`, `corpora list`, `models check` and `profile --dry-run` print.
 
 show(mixers_table(d_model=512, num_heads=4))
 """
@@ -15,8 +15,9 @@ from rich.table import Table
 
 import mixers
 from bench import corpora
-from bench.config import Extractor, Features
+from bench.config import Extractor, Features, Profiling
 from bench.errors import SuiteError
+from bench.evidence.records import Shape
 from bench.report import units
 
 STREAM_S = 60  # the length of speech after which a stream's state is given
@@ -96,6 +97,25 @@ def models_table(names: Sequence[str], models: Path | None) -> Table:
         size = f"{sum(p.numel() for p in encoder.parameters()):,}"
         shape = (str(found.width), str(found.num_layers), size)
         table.add_row(name, files.use, files.kind, *shape, found.digest, str(files.folder))
+    return table
+
+
+def forecast_table(planned: Sequence[tuple[tuple[Shape, ...], float]], profiling: Profiling) -> Table:
+    """What a profile would measure, a row a curve, and the least that it takes: curves with their seconds."""
+    cells, seconds = sum(len(curve) for curve, _ in planned), sum(takes for _, takes in planned)
+    title = f"{cells:,} cells, at least {seconds / 60:,.0f} min on {profiling.device}"
+    slices = "" if profiling.minutes is None else f"; {profiling.minutes:g} min at a time"
+    caption = (
+        f"a call longer than the time limit of {profiling.time_limit_s:g} s takes a cell beyond that{slices}"
+    )
+    columns = ("target", "system", "direction", "work", "batch", "precision", "engine", "lengths", "at least")
+    table = _table(title, columns, right=("at least",), caption=caption)
+    for curve, takes in planned:
+        shape = curve[0]
+        batch = f"ragged, {shape.batch}" if shape.utterances_s else str(shape.batch)
+        what = (shape.target, shape.system.layout, shape.system.direction, shape.work, batch)
+        lengths = " ".join(units.seconds(each.seconds).replace(" ", "") for each in curve)
+        table.add_row(*what, shape.dtype, shape.engine, lengths, f"{takes:.0f} s")
     return table
 
 

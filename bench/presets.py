@@ -1,6 +1,7 @@
 """The named presets: each a function that returns a plan, opened by its command, time and score.
 
     plan = presets.build("open")
+    plan = presets.profile("quick")            # one that trains nothing
 
 A preset is a starting point: every field is also a flag (`serbench run open --seeds 0 1 2`).
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.config import Augmentation, Cepstra, Plan, Profiling, Recipe, Recurrent
+from bench.config import Augmentation, Bare, Cepstra, Plan, Profiling, Recipe, Recurrent
 from bench.errors import SuiteError
 
 
@@ -100,3 +101,87 @@ def build(name: str) -> Plan:
     if name not in PRESETS:
         raise SuiteError(f"no preset {name!r}; there is {', '.join(PRESETS)}")
     return PRESETS[name]()
+
+
+def profile_quick() -> Plan:
+    """Every mixer and encoder on this CPU, to 8,192 encoder frames: under 3 minutes on two cores.
+
+    serbench profile quick
+    """
+    profiling = Profiling(seconds=(1.0, 10.0, 60.0, 180.0, 655.36), time_limit_s=0.3, cell_limit_s=60.0)
+    return Plan(name="quick", tasks=(), profiling=profiling)
+
+
+def profile_full() -> Plan:
+    """Every mixer, encoder and model from 1 s to 1 h of speech in both directions, in every way.
+
+    serbench profile full
+
+    Training, streams, throughput and ragged batches, bfloat16, torch.compile and ONNX Runtime each alone.
+    Time: hours on two cores; `--dry-run` says what it takes at least.
+    """
+    profiling = Profiling(
+        seconds=(1.0, 10.0, 60.0, 600.0, 3600.0),
+        directions=("bidirectional", "causal"),
+        targets=("mixer", "encoder", "model"),
+        works=("forward", "training", "frame", "second"),
+        batches=(1, "throughput", "ragged"),
+        dtypes=("float32", "bfloat16"),
+        engines=("eager", "compile", "onnx", "onnx-int8"),
+    )
+    return Plan(name="full", tasks=(), profiling=profiling)
+
+
+def profile_paper() -> Plan:
+    """The efficiency figure of arXiv 2603.15120 with the line that it lacks: fused softmax beside unfused.
+
+    serbench profile paper --device cuda
+
+    One mixer of published size, D = 1024, 4 heads, batch 1, float32, 10 to 400 s of frames at 50 Hz. In both
+    directions, as the study ran softmax bidirectional and the others causal. Unfused softmax holds 13 GB at
+    400 s.
+    """
+    profiling = Profiling(
+        seconds=(10.0, 25.0, 50.0, 100.0, 200.0, 400.0),
+        directions=("bidirectional", "causal"),
+        targets=("mixer",),
+    )
+    return Plan(name="paper", tasks=(), encoder=Bare(d_model=1024), profiling=profiling)
+
+
+def profile_gpu() -> Plan:
+    """Every mixer of published size at D = 1024 in bfloat16 on one GPU, to 1 h; training and streams.
+
+    serbench profile gpu --minutes 10
+
+    Ten minutes at a time: the same command goes on where it stopped, and what one slice has compiled or tuned
+    the next finds in the kernels' cache. No call is timed before its shape has run.
+    """
+    profiling = Profiling(
+        seconds=(10.0, 60.0, 400.0, 3600.0),
+        targets=("mixer",),
+        works=("forward", "training", "frame"),
+        dtypes=("bfloat16",),
+        heard_s=(60.0, 3600.0),
+        device="cuda",
+        time_limit_s=0.5,
+        relative_interval=0.01,
+        minutes=10.0,
+    )
+    return Plan(name="gpu", tasks=(), encoder=Bare(d_model=1024), profiling=profiling)
+
+
+PROFILES: dict[str, Callable[[], Plan]] = {
+    "quick": profile_quick,
+    "full": profile_full,
+    "paper": profile_paper,
+    "gpu": profile_gpu,
+}
+
+
+def profile(name: str) -> Plan:
+    """The profile of this name, a plan that trains nothing; SuiteError where there is none."""
+    if name not in PROFILES:
+        known = ", ".join([*PROFILES, "ops"])
+        raise SuiteError(f"no profile {name!r}; there is {known}, or none named for mixers and encoders")
+    return PROFILES[name]()

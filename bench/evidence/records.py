@@ -2,6 +2,7 @@
 
     RunRecord       one trained cell            results/runs/<id>.json
     ProfileRecord   one timed shape             results/profiles/<id>.json
+    SweepRecord     one sweep of profiles       results/sweeps/<id>.json
     OpRecord        one op benchmark            results/ops/<id>.json
     predictions     per-utterance logits        results/predictions/<run id>.parquet
 
@@ -18,7 +19,24 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from bench.config import AnyEncoder, AnyFeatures, Cell, OpName, OpShape, Settings, System, content_id
+from bench.config import (
+    AnyEncoder,
+    AnyFeatures,
+    Cell,
+    DeviceKind,
+    Engine,
+    Later,
+    OpName,
+    OpShape,
+    PositiveInt,
+    Precision,
+    ProfileTarget,
+    Profiling,
+    Settings,
+    System,
+    Work,
+    content_id,
+)
 
 SCHEMA_VERSION = 1
 Status = Literal["ok", "failed", "oom", "diverged"]
@@ -129,15 +147,20 @@ class RunRecord(Settings):
 class Shape(Settings):
     """What is timed, and on what: all that identifies a profile."""
 
-    target: Literal["mixer", "encoder"]  # one mixer layer alone, or features → logits
+    target: ProfileTarget
     system: System
-    seconds: float
+    seconds: float  # of an utterance (of a ragged batch's longest); in a stream, of speech heard before
     features: AnyFeatures
     encoder: AnyEncoder
-    batch: int = 1
-    dtype: str = "float32"
+    batch: PositiveInt | Literal["throughput"] = 1  # "throughput": found by measuring, see the record
+    dtype: Precision = "float32"
     device: str  # Environment.device
     threads: int
+    device_kind: Later[DeviceKind] = "cpu"
+    work: Later[Work] = "forward"
+    engine: Later[Engine] = "eager"
+    utterances_s: Later[tuple[float, ...]] = ()  # a ragged batch's lengths
+    drawn_from: Later[str] = ""  # what these are drawn from
 
     @property
     def id(self) -> str:
@@ -146,10 +169,11 @@ class Shape(Settings):
 
 
 class ProfileRecord(Settings):
-    """Forward latency and memory of one shape.
+    """Latency and memory of one shape.
 
     `peak_bytes` is the peak above resident weights and inputs; `state_bytes` what a causal stream
-    keeps (None where the mixer does not say).
+    keeps (None where the mixer does not say), in a stream what it was seen to keep. `flops` are those of the
+    whole batch, None where they are not known.
     """
 
     kind: Literal["profile"] = "profile"
@@ -169,6 +193,68 @@ class ProfileRecord(Settings):
     state_bytes: int | None = None
     flops: int | None = None
     parameters: int | None = None
+    environment: Environment
+    batch: int | None = None  # utterances of one call; None in records of batch 1 before it was kept
+    sweep: str = ""  # id of the SweepRecord that it came in; none before there were any
+
+
+class Ceilings(Settings):
+    """The most that a machine was seen to do in a sweep."""
+
+    flops_per_s: dict[Precision, float]  # of the fastest square matrix product
+    copy_bytes_per_s: float  # read and written, far beyond the caches
+
+
+class Control(Settings):
+    """A/A control: one shape measured twice, as if it were two systems, so that their ratio should be 1.
+
+    `error` is what the sweep states of such a ratio: the half widths of both medians' relative intervals
+    together, or the interval that sampling aims at where this is wider.
+    """
+
+    shape: Shape
+    label: Label
+    status: Status
+    reason: str = ""
+    samples_ms: tuple[tuple[float, ...], ...] = ()  # of the first and the second time
+    ratio: float | None = None  # the second median over the first
+    error: float | None = None
+
+    @property
+    def within(self) -> bool:
+        """Whether the ratio is 1 within the stated error."""
+        return self.ratio is not None and self.error is not None and abs(self.ratio - 1) <= self.error
+
+
+class SweepSetting(Settings):
+    """What one sweep was asked to do, on which machine and when: all that identifies it."""
+
+    profiling: Profiling
+    features: AnyFeatures
+    encoder: AnyEncoder
+    layouts: tuple[str, ...]
+    device: str  # Environment.device
+    started: str  # UTC, ISO 8601
+
+    @property
+    def id(self) -> str:
+        """Hash of the setting; the record's file name."""
+        return content_id(self)
+
+
+class SweepRecord(Settings):
+    """One sweep: the machine's ceilings and the A/A control, which its profiles are read beside.
+
+    Either is None where the sweep ended before it; what could not be measured has its reason in `notes`.
+    """
+
+    kind: Literal["sweep"] = "sweep"
+    schema_version: Literal[1] = 1
+    id: str
+    setting: SweepSetting
+    ceilings: Ceilings | None = None
+    control: Control | None = None
+    notes: tuple[str, ...] = ()
     environment: Environment
 
 

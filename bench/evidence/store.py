@@ -20,14 +20,15 @@ import pandas as pd
 from pydantic import ValidationError
 
 from bench.errors import SuiteError
-from bench.evidence.records import OpRecord, ProfileRecord, RunRecord
+from bench.evidence.records import OpRecord, ProfileRecord, RunRecord, SweepRecord
 
-AnyRecord = RunRecord | ProfileRecord | OpRecord
-Record = TypeVar("Record", RunRecord, ProfileRecord, OpRecord, AnyRecord)
+AnyRecord = RunRecord | ProfileRecord | OpRecord | SweepRecord
+Record = TypeVar("Record", RunRecord, ProfileRecord, OpRecord, SweepRecord, AnyRecord)
 KINDS: dict[str, type[AnyRecord]] = {  # by the folder that holds them
     "runs": RunRecord,
     "profiles": ProfileRecord,
     "ops": OpRecord,
+    "sweeps": SweepRecord,
 }
 
 
@@ -73,6 +74,9 @@ class Store:
     def op_path(self, op_id: str) -> Path:
         return self.root / "ops" / f"{op_id}.json"
 
+    def sweep_path(self, sweep_id: str) -> Path:
+        return self.root / "sweeps" / f"{sweep_id}.json"
+
     def predictions_path(self, run_id: str) -> Path:
         return self.root / "predictions" / f"{run_id}.parquet"
 
@@ -81,7 +85,12 @@ class Store:
 
     def write(self, record: AnyRecord) -> Path:
         """Write one record atomically and return its path."""
-        paths = {"run": self.run_path, "profile": self.profile_path, "ops": self.op_path}
+        paths = {
+            "run": self.run_path,
+            "profile": self.profile_path,
+            "ops": self.op_path,
+            "sweep": self.sweep_path,
+        }
         path = paths[record.kind](record.id)
         with atomic(path) as temporary:
             temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -119,6 +128,10 @@ class Store:
     def paths(self, kind: str) -> list[Path]:
         """The files of one of `KINDS`, sorted by id."""
         return sorted((self.root / kind).glob("*.json"))
+
+    def sweeps(self) -> list[SweepRecord]:
+        """Every sweep of profiles, sorted by id; see `runs`."""
+        return [read(path, SweepRecord) for path in self.paths("sweeps")]
 
 
 def read(path: Path, kind: type[Record]) -> Record:

@@ -3,6 +3,8 @@
 The meters, for any callable: `latency` (with the statistics of `median`, and `cuda_clocks` on a GPU),
 `memory`, `energy`. `disturbance` is the watch over the machine beside them; `cgroup` and `nvml` are
 where it reads. `isolation` runs a task in a fresh, guarded process; `environment` says where a number
-was made. `targets` builds what is timed; `profile` is the sweep that writes the records. `ops` is the
+was made. `cells` plans what a sweep measures, `targets` makes a cell runnable (what: `subjects`, `streams`,
+`throughput`, `utterances`, with the sizes of `sizes`; how: `engines`), `ceilings` is what the machine can do
+at most, and `profile` is the sweep that writes the records, alone in its folder by `claim`. `ops` is the
 benchmark of the recurrences alone, with `op_targets` and the baseline `loops`.
 """

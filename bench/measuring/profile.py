@@ -1,43 +1,76 @@
-"""The sweep: which shapes a profile has, and one record for each as soon as it is measured.
+"""The sweep: every shape of a profile measured, one record each as soon as it is there.
 
     summary = profile(plan.profiling, plan.features, plan.encoder, layouts, Store(Path("results")))
+    print(summary.text())
 
-A curve is one system's growth with length; each runs in a process of its own, one at a time, because
-two side by side would disturb each other's clock. Curves come in a seeded random order, so that a
-machine that drifts does not do it on one mixer. Shapes with an `ok` record are left alone; a kill
-loses the shape in hand, no more. A curve that fails or runs out of memory ends there, with a record
-that says why, and the sweep goes on.
+Each cell runs in a process of its own, one at a time, because two side by side would disturb each other's
+clock; a second sweep on the same folder waits for the first, and goes on with what that has left. Lengths
+ascend, and the cells of a length come in a seeded random order, so that a machine that drifts does not do it
+on one mixer. Among them stands the A/A control: one shape measured twice, as if it were two systems. Shapes
+with an `ok` record are left alone; a kill loses the cell in hand, no more. A curve (one system's growth with
+length) that fails or runs out of memory ends there, with a record that says why, and the sweep goes on.
 """
 
 from __future__ import annotations
 
 import random
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
-from itertools import product, zip_longest
+from pathlib import Path
+from typing import Any
 
-import mixers
-from bench.config import AnyEncoder, AnyFeatures, Profiling, Recurrent, System
-from bench.evidence.records import Environment, ProfileRecord, Shape
+from bench.config import AnyEncoder, AnyFeatures, Profiling
+from bench.evidence.controls import stated
+from bench.evidence.records import (
+    Ceilings,
+    Control,
+    Environment,
+    ProfileRecord,
+    Shape,
+    SweepRecord,
+    SweepSetting,
+)
 from bench.evidence.store import Store
 from bench.measuring import environment
+from bench.measuring.ceilings import Machine, ceilings
+from bench.measuring.cells import Curve, check, curves
+from bench.measuring.claim import sole
 from bench.measuring.isolation import Failure, Guard, default_guard, outcomes
-from bench.measuring.targets import Effort, Job, Measurement, Target, build, encoder_frames, measure
+from bench.measuring.latency import Latency
+from bench.measuring.sizes import encoder_frames
+from bench.measuring.targets import Effort, Job, Measurement, Target, build, measure
 from bench.model import layout
 from bench.progress import track
 
-Curve = tuple[Shape, ...]  # one system, shortest utterance first
+__all__ = ["Curve", "Summary", "curves", "missing", "profile"]
+
+Cell = tuple[int | None, Shape]  # number of its curve; None: of the control
 
 
 @dataclass
 class Summary:
-    """Shapes measured now, left alone because they had a record, failed, and not tried after a failure."""
+    """Shapes measured now, left alone because they had a record, failed, and not tried.
+
+    `untried` lie beyond the failure of their curve, `left` beyond the minutes given. `sweep` is its record,
+    None where there was nothing to do.
+    """
 
     done: int = 0
     skipped: int = 0
     failed: int = 0
     untried: int = 0
+    left: int = 0
+    sweep: SweepRecord | None = field(default=None, compare=False)
+
+    def text(self) -> str:
+        """One line of counts."""
+        beyond = f", {self.left} left for the next time" if self.left else ""
+        return f"{self.done} shapes measured, {self.skipped} already done, {self.failed} failed{beyond}"
 
 
 def profile(
@@ -47,62 +80,39 @@ def profile(
     layouts: Sequence[str],
     store: Store,
     *,
-    build_target: Callable[[Shape], Target] = build,
+    build_target: Callable[[Shape], Target] | None = None,
     guard: Guard | None = None,
     seed: int = 0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Summary:
-    """Measure every missing shape of the profile and write its record; see `curves` for which these are.
+    """Measure every missing shape of the profile and write its record; see `cells` for which these are.
 
-    `build_target` makes a shape runnable (a module's function: it is pickled by name). SuiteError on a
-    bad layout, before anything is timed, and where a record cannot be written.
+    `build_target` makes a shape runnable (a function that can be pickled); `clock` gives the seconds that
+    `profiling.minutes` is held to. SuiteError on a bad layout, on what this machine cannot do, before
+    anything is timed, and where a record cannot be written.
     """
-    here = environment.describe(profiling.threads)
+    check(profiling)
+    here = environment.describe(profiling.threads, profiling.device)
     planned = curves(profiling, features, encoder, layouts, here.device)
-    todo = missing(planned, store)
-    random.Random(seed).shuffle(todo)
-    summary = Summary(skipped=_size(planned) - _size(todo))
-    measured = _sweep(todo, Effort(profiling.relative_interval, profiling.time_limit_s), build_target, guard)
-    for shape, outcome in track(measured, "profiling", _size(todo)):
-        if outcome is None:
-            summary.untried += 1
-            continue
-        store.write(_record(shape, outcome, here))
-        summary.failed += isinstance(outcome, Failure)
-    summary.done = _size(todo) - summary.failed - summary.untried
+    setting = SweepSetting(
+        profiling=profiling,
+        features=features,
+        encoder=encoder,
+        layouts=tuple(layouts),
+        device=here.device,
+        started=datetime.now(UTC).isoformat(),
+    )
+    with (
+        sole(store.root / "profiles", _say_waiting),
+        tempfile.TemporaryDirectory(prefix="serbench-") as scratch,
+    ):
+        todo = missing(planned, store)
+        summary = Summary(skipped=_size(planned) - _size(todo))
+        if todo:
+            make = build_target or partial(build, scratch=Path(scratch))
+            sweep = _Sweep(setting, here, store, make, guard or _guard(profiling), clock)
+            sweep.run(todo, random.Random(seed), summary)
     return summary
-
-
-def curves(
-    profiling: Profiling, features: AnyFeatures, encoder: AnyEncoder, layouts: Sequence[str], device: str
-) -> list[Curve]:
-    """Every curve of a profile: targets × directions × systems.
-
-    "encoder" takes each layout; "mixer" takes each mixer that fills a layout alone, and its twins
-    (unfused softmax beside softmax). A recurrent encoder holds no mixer.
-    """
-    whole = dict.fromkeys(layout.canonical(text) for text in layouts)
-    for name, direction in product(whole, profiling.directions):
-        layout.check(System(layout=name, direction=direction), encoder)
-    mixed = () if isinstance(encoder, Recurrent) else whole
-    alone = [name for name in mixed if len(set(layout.parse(name))) == 1]
-    systems = {"mixer": [*alone, *_twins(alone)], "encoder": list(whole)}
-    return [
-        tuple(
-            Shape(
-                target=target,
-                system=System(layout=name, direction=direction),
-                seconds=seconds,
-                features=features,
-                encoder=encoder,
-                device=device,
-                threads=profiling.threads,
-            )
-            for seconds in sorted(set(profiling.seconds))
-        )
-        for target in profiling.targets
-        for direction in profiling.directions
-        for name in systems[target]
-    ]
 
 
 def missing(planned: Sequence[Curve], store: Store) -> list[Curve]:
@@ -112,25 +122,106 @@ def missing(planned: Sequence[Curve], store: Store) -> list[Curve]:
     return [curve for curve in left if curve]
 
 
-def _twins(names: Sequence[str]) -> list[str]:
-    others = [name for name in mixers.available() if name not in names]
-    return [name for name in others if mixers.info(name).twin_of in names]
+def ordered(todo: Sequence[Curve], chance: random.Random) -> list[Cell]:
+    """Shortest first, the cells of a length in random order; the control twice among those of its length."""
+    cells: list[Cell] = [(number, shape) for number, curve in enumerate(todo) for shape in curve]
+    cells += [(None, control_shape(todo))] * 2
+    chance.shuffle(cells)
+    return sorted(cells, key=lambda cell: cell[1].seconds)
 
 
-def _size(several: Sequence[Curve]) -> int:
-    return sum(len(curve) for curve in several)
+def control_shape(todo: Sequence[Curve]) -> Shape:
+    """What is measured twice: the first system that there is to measure, at its middle length."""
+    return todo[0][(len(todo[0]) - 1) // 2]
 
 
-def _sweep(
-    todo: Sequence[Curve], effort: Effort, build_target: Callable[[Shape], Target], guard: Guard | None
-) -> Iterator[tuple[Shape, Measurement | Failure | None]]:
-    """Every shape with its outcome, as it comes; None for those beyond the end of their curve."""
-    for curve in todo:
-        jobs = [Job(shape, effort, build_target) for shape in curve]
-        yield from zip_longest(curve, outcomes(measure, jobs, guard or default_guard()))
+class _Sweep:
+    """One sweep under way: what all its cells share, and its record as it fills."""
+
+    def __init__(
+        self,
+        setting: SweepSetting,
+        here: Environment,
+        store: Store,
+        make: Callable[[Shape], Target],
+        guard: Guard,
+        clock: Callable[[], float],
+    ) -> None:
+        self.profiling, self.here, self.store, self.make, self.guard = (
+            setting.profiling,
+            here,
+            store,
+            make,
+            guard,
+        )
+        self.clock = clock
+        self.record = SweepRecord(id=setting.id, setting=setting, environment=here)
+        self.twice: list[Measurement | Failure] = []
+
+    def run(self, todo: Sequence[Curve], chance: random.Random, summary: Summary) -> None:
+        """Measure and record all of `todo` that the minutes allow; fills `summary`."""
+        start = self.clock()
+        self._note_ceilings()
+        ended: set[int] = set()
+        for number, shape in track(ordered(todo, chance), "profiling", _size(todo) + 2):
+            late = self.profiling.minutes is not None and self.clock() - start >= 60 * self.profiling.minutes
+            if number is None:
+                self._note_control(shape)
+            elif number in ended:
+                summary.untried += 1
+            elif late:
+                summary.left += 1
+            else:
+                outcome = self._measured(shape)
+                self.store.write(_record(shape, outcome, self.here, self.record.id))
+                if isinstance(outcome, Failure):
+                    ended.add(number)
+                    summary.failed += 1
+                else:
+                    summary.done += 1
+        summary.sweep = self.record
+
+    def _measured(self, shape: Shape) -> Measurement | Failure:
+        effort = Effort(self.profiling.relative_interval, self.profiling.time_limit_s)
+        (outcome,) = outcomes(measure, [Job(shape, effort, self.make)], self.guard)
+        return outcome
+
+    def _note_ceilings(self) -> None:
+        machine = Machine(self.profiling.device, self.profiling.threads, self.profiling.dtypes)
+        (outcome,) = outcomes(ceilings, [machine], self.guard)
+        if isinstance(outcome, Ceilings):
+            self._note(ceilings=outcome)
+        else:
+            self._note(notes=(*self.record.notes, f"ceilings: {outcome.reason}"))
+
+    def _note_control(self, shape: Shape) -> None:
+        self.twice.append(self._measured(shape))
+        if len(self.twice) == 2:
+            self._note(control=_control(shape, self.twice, self.profiling.relative_interval))
+
+    def _note(self, **found: Any) -> None:
+        """Put what was found into the sweep's record, at once."""
+        self.record = self.record.model_copy(update=found)
+        self.store.write(self.record)
 
 
-def _record(shape: Shape, outcome: Measurement | Failure, here: Environment) -> ProfileRecord:
+def _control(shape: Shape, twice: Sequence[Measurement | Failure], aim: float) -> Control:
+    """`aim` is the relative interval at which sampling stops."""
+    fill = partial(Control, shape=shape, label=layout.label(shape.system.layout))
+    for outcome in twice:
+        if isinstance(outcome, Failure):
+            return fill(status=outcome.status, reason=outcome.reason)
+    first, second = (outcome.latency for outcome in twice if isinstance(outcome, Measurement))
+    error = stated([(latency.median, latency.low, latency.high) for latency in (first, second)], aim)
+    return fill(
+        status="ok",
+        samples_ms=(first.samples_ms, second.samples_ms),
+        ratio=second.median / first.median,
+        error=error,
+    )
+
+
+def _record(shape: Shape, outcome: Measurement | Failure, here: Environment, sweep: str) -> ProfileRecord:
     fill = partial(
         ProfileRecord,
         id=shape.id,
@@ -138,19 +229,51 @@ def _record(shape: Shape, outcome: Measurement | Failure, here: Environment) -> 
         label=layout.label(shape.system.layout),
         frames=encoder_frames(shape),
         environment=here,
+        sweep=sweep,
     )
     if isinstance(outcome, Failure):
         return fill(status=outcome.status, reason=outcome.reason)
-    latency = outcome.latency
     return fill(
         status="ok",
-        samples_ms=latency.samples_ms,
-        median_ms=latency.median,
-        median_low_ms=latency.low,
-        median_high_ms=latency.high,
-        converged=latency.converged,
         peak_bytes=outcome.peak_bytes,
         state_bytes=outcome.state_bytes,
         flops=outcome.flops,
         parameters=outcome.parameters,
+        batch=outcome.batch,
+        **_times(outcome.latency),
     )
+
+
+def _times(latency: Latency) -> dict[str, Any]:
+    """The fields of a record that the meter fills."""
+    return {
+        "samples_ms": latency.samples_ms,
+        "median_ms": latency.median,
+        "median_low_ms": latency.low,
+        "median_high_ms": latency.high,
+        "converged": latency.converged,
+    }
+
+
+def _guard(profiling: Profiling) -> Guard:
+    return Guard(default_guard().memory_bytes, profiling.cell_limit_s)
+
+
+def _size(several: Sequence[Curve]) -> int:
+    return sum(len(curve) for curve in several)
+
+
+def _say_waiting() -> None:
+    print("profile: another sweep is measuring into this folder; waiting for it to end", file=sys.stderr)
+
+
+def forecast(planned: Sequence[Curve], profiling: Profiling) -> Iterator[tuple[Curve, float]]:
+    """Every curve with the seconds that it takes at least: starts, and sampling up to the time limit."""
+    for curve in planned:
+        yield curve, len(curve) * (_start_s(curve[0]) + 1.25 * profiling.time_limit_s)
+
+
+def _start_s(shape: Shape) -> float:
+    """Seconds before a cell samples: its process, CUDA's context, a compilation, an export."""
+    device = 6.0 if shape.device_kind == "cuda" else 0.3
+    return device + {"compile": 20.0, "onnx": 5.0, "onnx-int8": 5.0}.get(shape.engine, 0.0)

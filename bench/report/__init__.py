@@ -1,6 +1,6 @@
 """The report: leaderboard, page, model card and figures, from the records of a results folder alone.
 
-    write_report(Path("results"))     # leaderboard.{md,csv,tex,json}, index.html, MODEL_CARD.md, figures/
+    write_report(Path("results"))     # leaderboard.*, costs.*, index.html, MODEL_CARD.md, figures/
     write_tables(Path("results"))     # all but the figures
 
 A pure function of the records and of `reported.csv`, the published numbers (`bench.evidence.reported`): a
@@ -16,11 +16,12 @@ from pathlib import Path
 import pandas as pd
 
 from bench.errors import SuiteError
-from bench.evidence.records import OpRecord
+from bench.evidence.records import OpRecord, SweepRecord
 from bench.evidence.reported import Reported, read
 from bench.evidence.store import Store, atomic
-from bench.report import data_files, figures, latex, leaderboard, model_card, page
-from bench.report.tables import BASELINE, profile_table, score_tables
+from bench.report import curve_table, data_files, figures, latex, leaderboard, model_card, page
+from bench.report.sweeps import note as sweep_note
+from bench.report.tables import BASELINE, every_profile, profile_table, score_tables
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Evidence:
 
     accuracy: pd.DataFrame
     groups: pd.DataFrame
-    profiles: pd.DataFrame
+    profiles: pd.DataFrame  # those that stand beside accuracy
+    costs: pd.DataFrame  # all profiles
+    sweeps: list[SweepRecord]
     ops: list[OpRecord]
     reported: list[Reported]
 
@@ -37,14 +40,16 @@ class Evidence:
 def write_report(results: Path, baseline: str = BASELINE) -> list[Path]:
     """Write everything that the records under `results` allow and return the paths written.
 
-    Runs give the leaderboard, the model card and the recall figure, profiles give latency and memory, both
-    give the Pareto figure, either gives the page, op benchmarks give a figure each. `baseline` is the layout
+    Runs give the leaderboard, the model card and the recall figure, profiles give the costs, both give the
+    Pareto figure, either gives the page, op benchmarks give a figure each. `baseline` is the layout
     that systems are compared with. SuiteError where there are none of these, where a record or its
     predictions are damaged, or where no run is of the baseline's layout.
     """
     evidence = _read(results, baseline)
     written = _write_tables(results, evidence)
     for name, figure in figures.draw(evidence.accuracy, evidence.profiles):
+        written += figures.save(figure, results / "figures" / name)
+    for name, figure in figures.draw_regimes(evidence.costs) if len(evidence.costs) else ():
         written += figures.save(figure, results / "figures" / name)
     return written + write_op_figures(results)
 
@@ -58,8 +63,8 @@ def _read(results: Path, baseline: str) -> Evidence:
     store = Store(results)
     numbers = results / "reported.csv"
     accuracy, groups = score_tables(store, baseline)
-    profiles, ops = profile_table(store), store.ops()
-    if accuracy.empty and profiles.empty and not ops:
+    costs, ops = every_profile(store), store.ops()
+    if accuracy.empty and costs.empty and not ops:
         raise SuiteError(
             f"{results}: no records to report on; run `serbench run demo` or name another folder"
         )
@@ -68,17 +73,26 @@ def _read(results: Path, baseline: str) -> Evidence:
         raise SuiteError(
             f"no run of the baseline {baseline!r}; there is {', '.join(layouts) or 'none at all'}"
         )
-    return Evidence(accuracy, groups, profiles, ops, read(numbers) if numbers.is_file() else [])
+    return Evidence(
+        accuracy=accuracy,
+        groups=groups,
+        profiles=profile_table(store),
+        costs=costs,
+        sweeps=store.sweeps(),
+        ops=ops,
+        reported=read(numbers) if numbers.is_file() else [],
+    )
 
 
 def _write_tables(results: Path, evidence: Evidence) -> list[Path]:
-    accuracy, profiles = evidence.accuracy, evidence.profiles
-    if accuracy.empty and profiles.empty:
-        return []
-    store = Store(results)
-    texts = {"index.html": page.html(store, accuracy, profiles, evidence.reported)}
-    if len(accuracy):
-        texts |= _accuracy_texts(store, evidence)
+    accuracy, profiles, store = evidence.accuracy, evidence.profiles, Store(results)
+    texts = _accuracy_texts(store, evidence) if len(accuracy) else {}
+    if len(accuracy) or len(profiles):
+        texts["index.html"] = page.html(store, accuracy, profiles, evidence.reported)
+    if len(evidence.costs):
+        table = curve_table.curves(evidence.costs)
+        texts["costs.md"] = curve_table.markdown(table, evidence.sweeps)
+        texts["costs.csv"] = curve_table.csv(table)
     return [_write(results / name, text) for name, text in texts.items()]
 
 
@@ -86,7 +100,8 @@ def _accuracy_texts(store: Store, evidence: Evidence) -> dict[str, str]:
     """What is written where there are runs, by file name."""
     accuracy, profiles = evidence.accuracy, evidence.profiles
     texts = {
-        "leaderboard.md": leaderboard.markdown(accuracy, profiles, evidence.reported),
+        "leaderboard.md": leaderboard.markdown(accuracy, profiles, evidence.reported)
+        + sweep_note(evidence.sweeps),
         "leaderboard.csv": data_files.csv(accuracy, profiles),
         "leaderboard.tex": latex.tables(accuracy, profiles, evidence.reported),
         "leaderboard.json": data_files.json_text(accuracy, evidence.groups, profiles),

@@ -76,12 +76,13 @@ LATENCY = Quantity("median_ms", "low_ms", "high_ms", "is fastest", "is faster th
 MEMORY = Quantity(
     "peak_bytes", "peak_bytes", "peak_bytes", "needs the least memory", "needs less memory than"
 )
+STATE = Quantity("state_bytes", "state_bytes", "state_bytes", "keeps the least", "keeps less than")
 
 
 def cost(profiles: pd.DataFrame, quantity: Quantity) -> str:
     """Which encoder (or mixer, where none was profiled) costs least, and from which length on."""
     done = profiles[(profiles["status"] == "ok") & (profiles[quantity.value] > 0)]
-    target = "encoder" if (done["target"] == "encoder").any() else "mixer"
+    target = next(name for name in ("encoder", "mixer", "model") if (done["target"] == name).any())
     done = done[done["target"] == target]
     direction = done["direction"].mode().iloc[0]
     done = done[done["direction"] == direction].sort_values([quantity.value, "layout"])
@@ -107,8 +108,9 @@ def _last_stretch(lengths: Sequence[float], beaten: Sequence[float]) -> float | 
 
 def _beaten_from(start: float | None, best: str, ratio: str, longest: float, quantity: Quantity) -> str:
     at = units.seconds(longest)
-    if quantity is MEMORY:
-        return f"At {at} of speech {best} {quantity.least}; softmax needs {ratio}× as much."
+    if quantity is not LATENCY:
+        verb = "needs" if quantity is MEMORY else "keeps"
+        return f"At {at} of speech {best} {quantity.least}; softmax {verb} {ratio}× as much."
     if start is None:
         return f"At {at} of speech {best} {quantity.least}: {ratio}× as fast as softmax."
     if start == longest:

@@ -2,7 +2,7 @@
 
     accuracy_table(store)     one row a (comparison, layout, direction): scores pooled over the folds
     score_tables(store)       the same, and one row a (comparison, layout, direction, group of utterances)
-    profile_table(store)      one row a profile
+    every_profile(store)      one row a profile; profile_table(store): those beside a leaderboard
 
 The folds and seeds expected of each system of a comparison are those that any of its systems has. A cell that
 failed is counted and its reason kept. What a comparison is: `bench.report.comparisons`.
@@ -17,18 +17,20 @@ import numpy as np
 import pandas as pd
 
 from bench.attributes import ATTRIBUTES
-from bench.config import System, content_id
+from bench.config import STREAMS, System, content_id
 from bench.evidence import concordance
 from bench.evidence.bootstrap import Estimate, Interval
 from bench.evidence.comparison import Conditions, Network
 from bench.evidence.metrics import METRICS
-from bench.evidence.records import Label, ProfileRecord, RunRecord
+from bench.evidence.records import Ceilings, Label, ProfileRecord, RunRecord
+from bench.evidence.speech import speech_s
 from bench.evidence.store import Store
 from bench.report import units
 from bench.report.comparisons import Compared, comparisons
 from bench.report.contrasts import DIFFERENCES, RANKS, SPREAD, contrasts, spread_columns
 from bench.report.grouping import group_rows
 from bench.report.scoring import Scored, estimates, headline, resample
+from bench.report.sweeps import Machine, ceilings_of
 
 BASELINE = "softmax"
 
@@ -175,44 +177,89 @@ def _interval_columns(name: str, estimated: Estimate | None) -> dict[str, float]
 
 
 def profile_table(store: Store) -> pd.DataFrame:
-    """One row a profile, by hardware, network, target, layout, direction and length.
+    """The rows of `every_profile` that stand beside a leaderboard: of the plain regime."""
+    table = every_profile(store)
+    return table if table.empty else table[table["regime"] == ""].reset_index(drop=True)
+
+
+def every_profile(store: Store) -> pd.DataFrame:
+    """One row a profile, by hardware, network, regime, target, layout, direction and length.
 
     Columns: hardware (text: device, threads, and what differs from batch 1 in float32), device, network
-    (hash, as in `accuracy_table`), setting, target, layout, direction, name, mixers, seconds, frames, status,
-    reason, converged, median_ms, low_ms, high_ms (95 % of the median; the range of the samples where these
-    are too few for an interval), peak_bytes, state_bytes, flops, parameters. Empty where there are no
-    profiles.
+    (hash, as in `accuracy_table`), setting, regime (text: what differs from a forward pass of equally long
+    utterances, run eagerly; empty where nothing does), work, target, layout, direction, name, mixers,
+    seconds, frames, status, reason, converged, samples_ms, median_ms, low_ms, high_ms (95 % of the median;
+    the range of the samples where these are too few for an interval), peak_bytes, state_bytes, flops,
+    parameters, batch, call_s (speech that one call takes in), and what follows from these: rtf (time over
+    speech), bytes_per_minute (of speech; NaN in a stream), ceiling_share (of the fastest matrix product of
+    any sweep on that machine).
+    Of throughput batches the times are those of one utterance. Empty where there are no profiles.
     """
-    rows = [_profile_row(profile) for profile in store.profiles()]
+    ceilings = ceilings_of(store.sweeps())
+    rows = [_profile_row(profile, ceilings) for profile in store.profiles()]
     if not rows:
         return pd.DataFrame()
-    order = ["hardware", "network", "target", "layout", "direction", "seconds"]
+    order = ["hardware", "network", "regime", "target", "layout", "direction", "seconds"]
     return pd.DataFrame(rows).sort_values(order, ignore_index=True)
 
 
-def _profile_row(profile: ProfileRecord) -> dict[str, Any]:
+def _profile_row(profile: ProfileRecord, ceilings: Mapping[Machine, Ceilings]) -> dict[str, Any]:
     shape = profile.shape
-    measured = ("status", "reason", "frames", "converged", "median_ms", "flops", "parameters")
+    measured = ("status", "reason", "frames", "converged")
     numbers = {name: getattr(profile, name) for name in measured}
     return numbers | {
         "hardware": _hardware(profile),
         "device": shape.device,
         "network": content_id(Network(features=shape.features, encoder=shape.encoder)),
         "setting": shape.encoder.summary,
+        "regime": _regime(profile),
+        "work": shape.work,
         "target": shape.target,
         "layout": shape.system.layout,
         "direction": shape.system.direction,
         "name": _name(profile.label, shape.system),
         "mixers": profile.label.mixers,
         "seconds": shape.seconds,
-        "median_ms": _number(profile.median_ms),
-        "low_ms": _bound(profile.median_low_ms, min, profile.samples_ms),
-        "high_ms": _bound(profile.median_high_ms, max, profile.samples_ms),
+        **_times(profile),
         "peak_bytes": _number(profile.peak_bytes),
         "state_bytes": _number(profile.state_bytes),
         "flops": _number(profile.flops),
         "parameters": _number(profile.parameters),
+        **_derived(profile, ceilings),
     }
+
+
+def _times(profile: ProfileRecord) -> dict[str, Any]:
+    """Samples, median and its interval in ms: of one call, or (throughput) of an utterance of it."""
+    share = _batch(profile) if profile.shape.batch == "throughput" else 1
+    samples = tuple(sample / share for sample in profile.samples_ms)
+    return {
+        "samples_ms": samples,
+        "median_ms": _number(profile.median_ms) / share,
+        "low_ms": _bound(profile.median_low_ms, min, profile.samples_ms) / share,
+        "high_ms": _bound(profile.median_high_ms, max, profile.samples_ms) / share,
+    }
+
+
+def _derived(profile: ProfileRecord, ceilings: Mapping[Machine, Ceilings]) -> dict[str, float]:
+    shape, batch = profile.shape, _batch(profile)
+    call_s, time_s = speech_s(shape, batch), _number(profile.median_ms) / 1e3
+    stream = shape.work in STREAMS
+    machine = ceilings.get((shape.device, shape.device_kind, shape.threads))
+    ceiling = machine.flops_per_s.get(shape.dtype, np.nan) if machine else np.nan
+    return {
+        "batch": batch,
+        "call_s": call_s,
+        "rtf": time_s / call_s,
+        "bytes_per_minute": np.nan if stream else _number(profile.peak_bytes) / (call_s / 60),
+        "ceiling_share": _number(profile.flops) / time_s / ceiling if time_s else np.nan,
+    }
+
+
+def _batch(profile: ProfileRecord) -> int:
+    """Utterances of one call; of a throughput batch that failed, one."""
+    asked = profile.shape.batch
+    return profile.batch or (asked if isinstance(asked, int) else 1)
 
 
 def _number(value: float | None) -> float:
@@ -232,6 +279,29 @@ def _hardware(profile: ProfileRecord) -> str:
         parts.append(units.counted(shape.threads, "thread"))
     if shape.dtype != "float32":
         parts.append(shape.dtype)
-    if shape.batch != 1:
+    if shape.batch not in (1, "throughput") and not shape.utterances_s:
         parts.append(f"batch {shape.batch}")
     return ", ".join(parts)
+
+
+_WORKS: dict[str, str] = {
+    "training": "forward and backward",
+    "frame": "one frame of a stream",
+    "second": "one second of a stream",
+}
+_ENGINES: dict[str, str] = {
+    "compile": "torch.compile",
+    "graph": "CUDA graph",
+    "onnx": "ONNX Runtime",
+    "onnx-int8": "ONNX Runtime, int8",
+}
+
+
+def _regime(profile: ProfileRecord) -> str:
+    shape = profile.shape
+    parts = [_WORKS.get(shape.work, ""), _ENGINES.get(shape.engine, "")]
+    if shape.batch == "throughput":
+        parts.append("an utterance at the fastest batch")
+    if shape.utterances_s:
+        parts.append(f"ragged batch of {len(shape.utterances_s)} ({shape.drawn_from})")
+    return ", ".join(filter(None, parts))

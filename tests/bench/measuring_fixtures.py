@@ -8,7 +8,8 @@ import time
 
 import torch
 
-from bench.evidence.records import Shape
+from bench.evidence.records import Ceilings, Shape
+from bench.measuring.ceilings import Machine
 from bench.measuring.targets import Target
 
 
@@ -34,3 +35,8 @@ def crashes_on_retnet(shape: Shape) -> Target:
 def outgrows_memory(shape: Shape) -> Target:
     size = 1 << 40 if shape.seconds == 1.0 else 1
     return Target(run=lambda: torch.ones(size), state_bytes=None, flops=None, parameters=1)
+
+
+def no_ceilings(machine: Machine) -> Ceilings:
+    """In the place of the real ones, which take a second."""
+    return Ceilings(flops_per_s=dict.fromkeys(machine.dtypes, 1e9), copy_bytes_per_s=1e9)

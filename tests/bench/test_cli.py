@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from bench.cli import COMMANDS, HELP, run_command
+from bench.presets import PROFILES
 
 
 def outcome(capsys, *arguments: str) -> tuple[int, str]:
@@ -61,6 +62,10 @@ def test_every_command_explains_itself(capsys, command):
         (["results", "verify", "--results", "missing"], "missing"),
         (["results", "merge", "missing"], "missing"),
         (["mixers", "--d-model", "0"], "d_model"),
+        (["profile", "nosuch"], "nosuch"),
+        (["profile", "quick", "--dtypes", "float16"], "float16"),
+        (["profile", "--engines", "graph"], "CUDA graph"),
+        (["profile", "--corpus", "nosuch"], "nosuch"),
     ],
 )
 def test_bad_input_ends_with_code_two_and_names_the_fault(capsys, tmp_path, monkeypatch, arguments, named):
@@ -112,3 +117,20 @@ def test_a_record_cut_in_half_stops_the_report_with_its_path(capsys, tmp_path):
     assert code == 2
     assert "abc.json" in text
     assert not (tmp_path / "leaderboard.md").exists()
+
+
+@pytest.mark.parametrize("name", ["quick", "full", "paper", "gpu"])
+def test_a_dry_run_lists_the_cells_of_a_profile_and_measures_nothing(capsys, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["profile", name, "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "cells, at least" in shown
+    assert "retnet" in shown
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_help_of_profile_names_every_profile(capsys):
+    with pytest.raises(SystemExit):
+        run_command(["profile", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(f"{name} (" in shown for name in (*PROFILES, "ops"))

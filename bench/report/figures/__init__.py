@@ -3,10 +3,10 @@
     for name, figure in draw(accuracy, profiles):       # "latency", "memory", "pareto", "recall", …
         save(figure, folder / name)                     # .png and .pdf
 
-One latency and one memory figure a machine, one Pareto and one recall figure a comparison, one figure an op
-benchmark (`draw_ops`). The machine with most profiles and the comparison with most cells get the plain names,
-the others a suffix (`latency-nvidia-h200`). Synthetic corpora are drawn only where there is no real one, and
-say so.
+One latency and one memory figure a machine, and again of every other regime profiled there (`draw_regimes`:
+training, streams, …), one Pareto and one recall figure a comparison, one figure an op benchmark (`draw_ops`).
+The machine with most profiles and the comparison with most cells get the plain names, the others a suffix
+(`latency-nvidia-h200`). Synthetic corpora are drawn only where there is no real one, and say so.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bench.config import STREAMS
 from bench.evidence.records import OpRecord
 from bench.evidence.store import atomic
 from bench.report import findings, sections, style
@@ -39,6 +40,26 @@ def draw(accuracy: pd.DataFrame, profiles: pd.DataFrame) -> Iterator[tuple[str, 
     )
     yield from _cost_figures(profiles, looks)
     yield from _accuracy_figures(accuracy, profiles, looks)
+
+
+def draw_regimes(profiles: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Latency and memory of what is not plain, named by regime; of streams the state that they keep.
+
+    `profiles`: `tables.every_profile`. A regime measured at one length alone is no curve.
+    """
+    if profiles.empty:
+        return
+    looks = style.assign(name for names in profiles["mixers"] for name in names)
+    groups = _most_rows_first(profiles[profiles["regime"] != ""], ["hardware", "network", "regime"])
+    lines = [rows for rows in groups if rows["seconds"].nunique() > 1]
+    titles = ["", *(f"{rows['regime'].iloc[0]} {rows['device'].iloc[0]}" for rows in lines)]
+    for suffix, rows in zip(_suffixes(titles)[1:], lines, strict=True):
+        stream = rows["work"].iloc[0] in STREAMS
+        quantities = {"latency": findings.LATENCY, "memory": findings.STATE if stream else findings.MEMORY}
+        for name, quantity in quantities.items():
+            figure = curves(rows, quantity, looks)
+            if figure is not None:
+                yield name + suffix, figure
 
 
 def draw_ops(records: Sequence[OpRecord]) -> Iterator[tuple[str, Figure]]:

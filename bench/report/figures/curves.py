@@ -3,7 +3,9 @@
     figure = curves(profiles of one machine and network, findings.LATENCY, looks)
 
 Both axes are logarithmic and the panels share them. A band is the 95 % interval of the median, a hollow
-marker a median that did not converge; a curve that ran out of memory or failed says so where it ends.
+marker a median that did not converge. Where a line ends stand its exponent, and the length from which on it
+undercuts fused softmax of its direction, ringed on that line; a curve that ran out of memory or failed says
+so there, and a cross marks the last length that it reached.
 """
 
 from __future__ import annotations
@@ -18,15 +20,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from bench.report import findings, style, units
+from bench.config import STREAMS
+from bench.report import curve_table, findings, style, units
 from bench.report.findings import Quantity
-from bench.report.labels import EndLabel, at_early_ends, at_line_ends, room
+from bench.report.labels import EndLabel, at_line_ends, room
 from bench.report.style import Look
+from bench.report.tables import BASELINE
 
 PANEL_WIDTH, PANEL_HEIGHT = 2.9, 3.5
 _LEFT, _BOTTOM, _PANEL_TITLE = 0.62, 0.4, 0.24
 _TICK_IN = 0.36  # least distance of two ticks on the length axis
-_TARGETS = {"mixer": "One mixer layer", "encoder": "Whole encoder, log-mel to emotion"}
+_TARGETS = {
+    "mixer": "One mixer layer",
+    "encoder": "Whole encoder, features to emotion",
+    "model": "Whole model, waveform to emotion",
+}
+_PLAIN = "one forward pass"
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,9 @@ class _Scale:
 
 
 _SCALES = {
-    findings.LATENCY: _Scale("Time of one forward pass", units.milliseconds),
+    findings.LATENCY: _Scale("Time", units.milliseconds),
     findings.MEMORY: _Scale("Peak memory beside weights and input", units.memory),
+    findings.STATE: _Scale("State that a causal stream keeps", units.memory),
 }
 
 
@@ -49,29 +59,48 @@ def curves(profiles: pd.DataFrame, quantity: Quantity, looks: Mapping[str, Look]
     targets = [target for target in _TARGETS if (drawn["target"] == target).any()]
     if not targets:
         return None
-    title, subtitle = findings.cost(profiles, quantity), _subtitle(profiles, drawn, quantity)
-    names = [room(drawn.loc[drawn["target"] == target, "name"]) for target in targets]
+    title = findings.cost(profiles, quantity)
+    panels = [profiles[profiles["target"] == target] for target in targets]
+    names = [room(_texts(panel, quantity)) for panel in panels]
     width = sum(_LEFT + PANEL_WIDTH + name for name in names)
+    subtitle = "\n".join(_wrapped(part, width) for part in _subtitle(profiles, drawn, quantity))
     with style.page(title, subtitle, width, _BOTTOM + PANEL_HEIGHT + _PANEL_TITLE) as figure:
         for place, target in enumerate(targets):
             left = _LEFT + place * (_LEFT + PANEL_WIDTH) + sum(names[:place])
             axes = style.panel(figure, left, _BOTTOM, PANEL_WIDTH, PANEL_HEIGHT)
             axes.set_title(_TARGETS[target], loc="left", size=style.BODY_PT, color=style.MUTED, pad=9)
             _scale(axes, drawn, quantity)
-            _draw(axes, profiles[profiles["target"] == target], quantity, looks)
+            _draw(axes, panels[place], quantity, looks)
     return figure
 
 
-def _subtitle(profiles: pd.DataFrame, drawn: pd.DataFrame, quantity: Quantity) -> str:
+def _wrapped(parts: Sequence[str], width: float) -> str:
+    """Parts joined by dots, on as many lines as they need in `width` inches."""
+    room = (width - 0.24) * 72 / (style.SMALL_PT * 0.57)  # mean width of a character over its size
+    lines = [parts[0]]
+    for part in parts[1:]:
+        longer = f"{lines[-1]} · {part}"
+        lines = [*lines[:-1], longer] if len(longer) <= room else [*lines, part]
+    return "\n".join(lines)
+
+
+def _subtitle(profiles: pd.DataFrame, drawn: pd.DataFrame, quantity: Quantity) -> list[list[str]]:
+    """What is drawn, and remarks: each in parts."""
     first = profiles.iloc[0]
-    lines = [f"{_SCALES[quantity].name} against length of speech · {first['hardware']} · {first['setting']}"]
+    length = "speech heard before" if first["work"] in STREAMS else "length of speech"
+    what = f"{_SCALES[quantity].name}, {first['regime'] or _PLAIN}, against {length}"
     zero = profiles[(profiles["status"] == "ok") & (profiles[quantity.value] == 0)]
     remarks = ["bidirectional solid, causal dashed"] if drawn["direction"].nunique() > 1 else []
+    remarks.append("Tᵖ: growth with length towards the end")
+    if curve_table.overtakes(drawn, quantity):
+        remarks.append("ring: fused softmax is undercut from there on")
+    if (profiles["status"] != "ok").any():
+        remarks.append("×: the last length reached")
     if quantity is findings.LATENCY and not drawn["converged"].all():
         remarks.append("hollow: did not converge")
     if len(zero):
         remarks.append(f"{units.counted(len(zero), 'point')} of 0 bytes left out")
-    return "\n".join([*lines, *([" · ".join(remarks)] if remarks else [])])
+    return [[what, first["hardware"], first["setting"]], remarks]
 
 
 def _scale(axes: Axes, drawn: pd.DataFrame, quantity: Quantity) -> None:
@@ -123,19 +152,62 @@ def _draw(axes: Axes, profiles: pd.DataFrame, quantity: Quantity, looks: Mapping
     """All curves of a panel; a layout that is there in both directions is labelled once."""
     labels: dict[str, EndLabel] = {}
     for layout, curve in _curves(profiles):
-        points = curve[(curve["status"] == "ok") & (curve[quantity.value] > 0)]
+        points = _points(curve, quantity)
         if points.empty:
             continue
         look = style.system_look(curve["mixers"].iloc[0], curve["direction"].iloc[0], looks)
         _line(axes, points, quantity, look)
+        _ring(axes, points, _softmax(profiles, curve, quantity), quantity, look)
         end = points.iloc[-1]
-        label = EndLabel(
-            end["name"] + _ending(curve), end["seconds"], end[quantity.value], look.text, look.colour
-        )
+        if len(points) < len(curve):
+            axes.plot(
+                end["seconds"], end[quantity.value], ls="", marker="x", ms=9, mew=1.3, color=look.colour
+            )
+        text = _text(profiles, curve, quantity)
+        label = EndLabel(text, end["seconds"], end[quantity.value], look.text, look.colour)
         labels.setdefault(layout, label)
-    last = max(label.x for label in labels.values())
-    at_line_ends(axes, [label for label in labels.values() if label.x == last])
-    at_early_ends(axes, [label for label in labels.values() if label.x < last])
+    at_line_ends(axes, list(labels.values()))
+
+
+def _texts(profiles: pd.DataFrame, quantity: Quantity) -> list[str]:
+    """The labels of a panel's lines."""
+    curves = [curve for _, curve in _curves(profiles) if len(_points(curve, quantity))]
+    return [_text(profiles, curve, quantity) for curve in curves]
+
+
+def _text(profiles: pd.DataFrame, curve: pd.DataFrame, quantity: Quantity) -> str:
+    """ "RetNet  T¹·⁰³  from 41 s", and why a curve stops short."""
+    points = _points(curve, quantity)
+    name = str(points["name"].iloc[-1])
+    slope = curve_table.exponent(points, quantity)
+    crossing = curve_table.crossover(points, _softmax(profiles, curve, quantity), quantity)
+    parts = [name, *([_power(slope)] if slope is not None else [])]
+    parts += [curve_table.crossing_words(crossing, points)] if crossing is not None else []
+    return "  ".join(filter(None, [*parts, _ending(curve)]))
+
+
+def _power(exponent: float) -> str:
+    """Tᵖ with the exponent written small: "T¹·⁰³"."""
+    return "T" + f"{exponent:.2f}".translate(str.maketrans("0123456789.-", "⁰¹²³⁴⁵⁶⁷⁸⁹·⁻"))
+
+
+def _points(curve: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
+    return curve[(curve["status"] == "ok") & (curve[quantity.value] > 0)]
+
+
+def _softmax(profiles: pd.DataFrame, curve: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
+    """The points of fused softmax that a curve of the same panel is held against."""
+    return _points(curve_table.rival(profiles, curve, BASELINE), quantity)
+
+
+def _ring(axes: Axes, points: pd.DataFrame, softmax: pd.DataFrame, quantity: Quantity, look: Look) -> None:
+    """A ring on softmax's line where this one undercuts it for good, if that is within the lengths."""
+    crossing = curve_table.crossover(points, softmax, quantity)
+    if crossing is None or not softmax["seconds"].min() < crossing < np.inf:
+        return
+    lengths, costs = np.log(softmax["seconds"]), np.log(softmax[quantity.value].astype(float))
+    cost = float(np.exp(np.interp(np.log(crossing), lengths, costs)))
+    axes.plot(crossing, cost, marker="o", ms=8, mfc="none", mec=look.colour, mew=1.4, ls="", zorder=5)
 
 
 def _curves(profiles: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -149,7 +221,7 @@ def _line(axes: Axes, points: pd.DataFrame, quantity: Quantity, look: Look) -> N
     front = 3 if look.colour == style.INK else 2
     axes.fill_between(x, points[quantity.low], points[quantity.high], color=look.colour, alpha=0.2, lw=0)
     axes.plot(x, points[quantity.value], color=look.colour, ls=look.dash, lw=1.3, zorder=front)
-    sure = points["converged"].astype(bool) | (quantity is findings.MEMORY)
+    sure = points["converged"].astype(bool) | (quantity is not findings.LATENCY)
     for some, hollow in ((sure, False), (~sure, True)):
         marks = look.marker_style(4.8, hollow)
         axes.plot(x[some], points.loc[some, quantity.value], ls="", zorder=front, **marks)
@@ -162,4 +234,4 @@ def _ending(curve: pd.DataFrame) -> str:
         return ""
     first = stopped.iloc[0]
     reason = "out of memory" if first["status"] == "oom" else first["status"]
-    return f"\n{reason} at {units.seconds(first['seconds'])}"
+    return f"{reason} at {units.seconds(first['seconds'])}"
