@@ -6,7 +6,7 @@ usage() {
     cat <<'TEXT'
 Usage: ./run_all.sh [WORDS]
 
-  ./run_all.sh               install, then `serbench run demo`: every mixer on a generated corpus
+  ./run_all.sh               install, then `serbench run demo`: every mixer on a small synthetic MSP-Podcast
   ./run_all.sh test [ARGS]   install, then lint, types and tests (ARGS go to pytest)
   ./run_all.sh setup         install alone
   ./run_all.sh WORDS         install, then `serbench run WORDS`, as in `./run_all.sh open --folds 0`

@@ -44,9 +44,11 @@ Which token mixer should a speech emotion recogniser use? Train every mixer alik
   predict FILE…        emotions (and attributes) of recordings from a trained checkpoint
 
 presets:
-  demo                 every mixer on a generated corpus; minutes on two cores, needs no data
+  demo                 every mixer on a small synthetic MSP-Podcast; minutes on two cores, needs no data
   open                 every mixer from scratch on RAVDESS and EMO-DB; needs SER_DATA_ROOT
   recurrent            the LSTM baseline ResLSTM-SA on RAVDESS; needs SER_DATA_ROOT
+  paper                the published protocol on MSP-Podcast: frozen encoders, one bare layer, six mixers
+  controlled           MSP-Podcast, residual blocks of equal size, both directions, three seeds
 
 examples:
   serbench run demo
@@ -93,11 +95,14 @@ def _run(arguments: list[str]) -> int:
         return 0 if arguments in (["-h"], ["--help"]) else 2
     default = RunFlags(plan=presets.build(arguments[0]))
     flags = parse(RunFlags, f"serbench run {arguments[0]}", arguments[1:], default)
-    failed = _train_plan(flags.plan, flags.places.folders(), flags.workers)
+    from bench.training import grid
+
+    plan = grid.resolved(flags.plan, flags.places.folders())
+    failed = _train_plan(plan, flags.places.folders(), flags.workers)
     if int(os.environ.get("RANK", "0")):  # of processes that share the work (torchrun) the first goes on
         return 0
     if flags.profile:
-        _profile_plan(flags.plan, flags.places.results)
+        _profile_plan(plan, flags.places.results)
     _write_report(flags.places.results)
     return 1 if failed else 0
 
@@ -111,9 +116,13 @@ def _train(arguments: list[str]) -> int:
 
 def _train_plan(plan: Plan, folders: Folders, workers: int | None) -> bool:
     """Train a plan's missing cells and say what was done; True where some cell failed."""
+    from bench.config import Pretrained
     from bench.training import grid, ranks
 
-    summary = grid.run(plan, folders, workers or os.cpu_count() or 1)
+    cores = os.cpu_count() or 1
+    hidden = isinstance(plan.features, Pretrained)  # one frozen encoder fills the machine
+    workers = workers or (1 if hidden else cores)
+    summary = grid.run(plan, folders, workers, max(1, cores // workers) if hidden else 1)
     if not ranks.first():
         return bool(summary.failed)
     counts = f"{summary.trained} trained, {summary.already_done} already done, {len(summary.failed)} failed"
@@ -361,7 +370,7 @@ def _predict(arguments: list[str]) -> int:
 
     flags = parse(PredictFlags, "serbench predict", arguments)
     path = flags.checkpoint or best_checkpoint(Store(flags.results))
-    table = predict(flags.files, path)
+    table = predict(flags.files, path, flags.models, flags.transcripts)
     print(f"checkpoint: {path}", file=sys.stderr)
     print(table.to_csv(index=False, float_format="%.4f"), end="")
     return 0

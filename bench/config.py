@@ -90,7 +90,7 @@ class Cepstra(Settings):
 class Extractor(Settings):
     """A frozen pretrained encoder. All but its name is read off its files when a run is planned."""
 
-    name: str  # a folder of the models folder, or a name on the Hugging Face hub
+    name: str  # a folder of the models folder, or a name on the Hugging Face hub; "" where none is wanted
     digest: str = ""  # first 16 hex digits of the SHA-256 of its configuration and weights
     width: int = 0  # of a hidden state
     num_layers: int = 0  # transformer layers: it has one hidden state more
@@ -228,7 +228,7 @@ class Recipe(Settings):
     peak_lr: float = 6e-3
     weight_decay: float = 0.05
     warmup_fraction: Fraction = 0.1
-    clip_norm: float = 1.0
+    clip_norm: float = 1.0  # of the gradient; 0: it is not clipped
     label_smoothing: Fraction = 0.1
     class_weights: bool = True
     max_train_s: float = 6.0  # longer utterances are cropped at random in training
@@ -346,7 +346,7 @@ class Plan(Settings):
     folds: tuple[int, ...] = ()  # none named: all folds of each protocol
     seeds: tuple[int, ...] = (0,)
     layouts: tuple[str, ...] = ()  # none named: every mixer but the extra ones, and the Mamba hybrid
-    directions: tuple[Direction, ...] = ("bidirectional",)
+    directions: tuple[Direction | Literal["published"], ...] = ("bidirectional",)  # as the study: see `grid`
     corpus_options: dict[str, int] = {}  # each goes to the corpora that take it (size, seed, classes)
     features: AnyFeatures = Features()
     encoder: AnyEncoder = Encoder()

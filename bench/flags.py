@@ -25,7 +25,7 @@ from bench.config import (
 )
 from bench.errors import SuiteError
 from bench.features.kinds import MadeKind, MadeSize
-from bench.folders import Folders, cache_folder, data_folder, models_folder
+from bench.folders import FeaturePlan, Folders, cache_folder, data_folder, models_folder
 
 BARE = tyro.conf.arg(name="")  # this group's flags stand without a prefix
 CHOSEN = (
@@ -41,11 +41,12 @@ class Places(Settings):
     cache: Path | None = None  # cached features; else SER_CACHE, else ~/.cache/serbench
     skip_bad: bool = False  # go on without recordings that cannot be read (recorded in every result)
     models: Path | None = None  # folder that holds pretrained encoders; else SER_MODELS
+    feature_plan: FeaturePlan = "auto"  # hidden states: cached once, on the fly, or chosen by size
 
     def folders(self) -> Folders:
         """The same, with the cache resolved."""
         cache = self.cache or cache_folder()
-        return Folders(self.results, cache, self.data_root, self.skip_bad, self.models)
+        return Folders(self.results, cache, self.data_root, self.skip_bad, self.models, self.feature_plan)
 
 
 class RunFlags(Settings):
@@ -53,7 +54,9 @@ class RunFlags(Settings):
 
     plan: Annotated[Plan, BARE]
     places: Annotated[Places, BARE] = Places()
-    workers: int | None = Field(default=None, ge=1)  # cohorts trained at once; else one a core
+    workers: int | None = Field(
+        default=None, ge=1
+    )  # cohorts at once; else one a core, of frozen encoders one
     profile: bool = True  # measure latency and memory after training
 
 
@@ -237,6 +240,8 @@ class PredictFlags(Settings):
     files: tyro.conf.Positional[tuple[Path, ...]]  # wav or flac, any sampling rate
     checkpoint: Path | None = None  # else the best on its dev split of those in results/checkpoints
     results: Path = Path("results")
+    models: Path | None = None  # folder that holds pretrained encoders; else SER_MODELS
+    transcripts: Path | None = None  # folder of FILE's text as STEM.txt, for a model that reads text
 
 
 Flags = TypeVar("Flags", bound=Settings)

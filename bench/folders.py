@@ -19,9 +19,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bench.errors import SuiteError
 
+FeaturePlan = Literal["auto", "cache", "fly"]
 ABANDONED_S = 24 * 3600  # an unfinished folder untouched for so long belongs to a killed process
 
 
@@ -34,6 +36,7 @@ class Folders:
     data_root: Path | None = None
     skip_bad: bool = False
     models: Path | None = None  # folder of pretrained models; else SER_MODELS
+    feature_plan: FeaturePlan = "auto"  # how hidden states reach training: see `bench.features.plan`
 
 
 def data_folder() -> Path | None:

@@ -1,6 +1,7 @@
 """Emotions and attributes of recordings, from a trained checkpoint.
 
 table = predict([Path("clip.wav")], best_checkpoint(Store(Path("results"))))
+table = predict([Path("clip.wav")], path, models, transcripts=Path("texts"))      # texts/clip.txt
 """
 
 from __future__ import annotations
@@ -38,20 +39,30 @@ def _rank(run: RunRecord) -> tuple[bool, bool, float, str]:
     return not run.synthetic, "uar" in dev, dev.get("uar", dev.get("ccc", -math.inf)), run.id
 
 
-def predict(files: Sequence[Path], checkpoint_path: Path) -> pd.DataFrame:
+def predict(
+    files: Sequence[Path],
+    checkpoint_path: Path,
+    models: Path | None = None,
+    transcripts: Path | None = None,
+) -> pd.DataFrame:
     """One row a file: `file`, a probability column an emotion, a column an attribute (on the corpus's scale).
 
-    UnusableFiles lists every file that cannot be read.
+    `models` holds the pretrained encoders (None: SER_MODELS). A model that reads text finds a file's in the
+    folder `transcripts`, as `<stem>.txt`; without that folder every transcript is empty. UnusableFiles lists
+    every file that cannot be read.
     """
-    trained = checkpoint.load(checkpoint_path)
+    trained = checkpoint.load(checkpoint_path, models)
+    if transcripts is not None and not trained.reads_text:
+        raise SuiteError(f"{checkpoint_path}: this model reads no text; leave --transcripts out")
     rows, problems = [], []
     for file in files:
         try:
             waveform = read(file, trained.cell.features.sample_rate_hz)
+            text = "" if transcripts is None else _text(transcripts / f"{file.stem}.txt")
         except AudioError as error:
             problems.append(Problem(file, str(error)))
             continue
-        rows.append({"file": str(file)} | trained.recognise(waveform))
+        rows.append({"file": str(file)} | trained.recognise(waveform, text))
     if problems:
         raise UnusableFiles(
             f"predict: {len(problems)} of {len(files)} files cannot be used",
@@ -59,3 +70,10 @@ def predict(files: Sequence[Path], checkpoint_path: Path) -> pd.DataFrame:
             "Mend them or leave them out.",
         )
     return pd.DataFrame(rows, columns=["file", *trained.emotions, *trained.attributes])
+
+
+def _text(path: Path) -> str:
+    try:
+        return " ".join(path.read_text(encoding="utf-8-sig").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise AudioError(f"its transcript {path} cannot be read") from error

@@ -113,6 +113,8 @@ class Cost(Settings):
     cohort_wall_s: float  # wall time of the whole cohort, shared by all its students
     cohort: tuple[str, ...]  # layouts trained side by side
     epochs: int
+    waiting_share: float | None = None  # of training's time, for batches to be read
+    feature_plan: str = ""  # of hidden states: "fly" or "cache"; "" where not known
 
 
 class RunRecord(Settings):

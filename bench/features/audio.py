@@ -2,6 +2,7 @@
 
     read(Path("a.wav"), 16_000)          # float32 (N,)
     decode(Path("a.wav"))                # Recording: samples (N, C) as stored, rate_hz
+    length(Path("a.wav"))                # (frames as stored, rate in Hz): the header alone
 
 libsndfile reads a WAV file that has been cut short without complaint, so the length in the RIFF
 header is compared here; a cut FLAC file fails while decoding. (A cut Ogg file is a shorter Ogg file.)
@@ -62,13 +63,44 @@ def decode(path: Path) -> Recording:
     try:
         samples, rate_hz = _samples(path)
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"not audio (libsndfile: {error.error_string.rstrip('.')})") from error
+        raise _not_audio(error) from error
     if not len(samples):
         raise AudioError("no samples")
     bad = samples.size - int(np.isfinite(samples).sum())
     if bad:
         raise AudioError(f"{bad} NaN or infinite samples")
     return Recording(samples, rate_hz)
+
+
+def length(path: Path) -> tuple[int, int]:
+    """Frames and their rate in Hz, as the header has them; AudioError where that refuses the file.
+
+    A WAV file cut short is noticed; a cut FLAC file, or one with NaN samples, only by `decode`.
+    """
+    _check_file(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            promised, held, rate_hz = _promised_frames(path, file), file.frames, int(file.samplerate)
+    except soundfile.LibsndfileError as error:
+        raise _not_audio(error) from error
+    if held < promised:
+        raise AudioError(_cut_short(promised, held))
+    if not held:
+        raise AudioError("no samples")
+    return held, rate_hz
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of change in ns; (−1, −1) for a file that is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
+
+
+def _not_audio(error: soundfile.LibsndfileError) -> AudioError:
+    return AudioError(f"not audio (libsndfile: {error.error_string.rstrip('.')})")
 
 
 def _check_file(path: Path) -> None:

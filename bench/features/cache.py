@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from bench.config import AnyFeatures
 from bench.corpora.manifest import Manifest
 from bench.errors import Problem, SuiteError, UnusableFiles
-from bench.features.audio import AudioError, read
+from bench.features.audio import AudioError, read, stamp
 from bench.folders import cache_folder, whole_folder
 from bench.progress import track
 
@@ -39,17 +39,38 @@ VERSION = 1  # of what is in the folder; raised when the same settings would giv
 MEND = "Mend or remove them, or pass --skip-bad to train on the rest (recorded in every result)."
 
 
+class Lazily(Mapping[str, NDArray]):
+    """What `read` gives for each key, at the time when it is asked for."""
+
+    def __init__(self, keys: Iterable[str], read: Callable[[str], NDArray]) -> None:
+        self._keys, self._read = dict.fromkeys(keys), read
+
+    def __getitem__(self, key: str) -> NDArray:
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._read(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
 @dataclass(frozen=True, eq=False)
-class FeatureStore(Mapping[str, NDArray[np.float32]]):
-    """Utterance → log-mel frames (T, M), float32, read-only; T in `frames`, seconds in `durations_s`."""
+class FeatureStore(Mapping[str, NDArray]):
+    """Utterance → log-mel frames (T, M), float32, read-only; T in `frames`, seconds in `durations_s`.
+
+    Of `bench.features.plan` also hidden states (T, L, M) float16, or samples (T,) float32.
+    """
 
     utterances: tuple[str, ...]
     frames: dict[str, int]
     durations_s: dict[str, float]
     skipped: tuple[Problem, ...]
-    _views: dict[str, NDArray[np.float32]]
+    _views: Mapping[str, NDArray]
 
-    def __getitem__(self, utterance: str) -> NDArray[np.float32]:
+    def __getitem__(self, utterance: str) -> NDArray:
         """A view of the memory map; KeyError for an utterance that the store has not."""
         return self._views[utterance]
 
@@ -69,7 +90,7 @@ def prepare(
     listed in `FeatureStore.skipped`. SuiteError where no recording is left or the disk is full.
     """
     if manifest.parts:
-        return _joined(
+        return joined(
             {part.corpus: prepare(part, features, cache, skip_bad=skip_bad) for part in manifest.parts}
         )
     folder = cache / "features" / _key(manifest, features)
@@ -81,27 +102,24 @@ def prepare(
         index = _load_index(folder, manifest, features)
     if index is None:
         raise SuiteError(f"{folder}: what was just written cannot be read back; check the disk")
-    problems = (*manifest.problems, *_problems(index, manifest))
-    if problems and (not skip_bad or not index["frames"].any()):
+    problems = listed(manifest, _problems(index, manifest), skip_bad and bool(index["frames"].any()))
+    return _open(folder, index, problems)
+
+
+def listed(manifest: Manifest, found: tuple[Problem, ...], skip: bool) -> tuple[Problem, ...]:
+    """All problems of a corpus, those `found` in its recordings too; unless `skip`, any is UnusableFiles."""
+    problems = (*manifest.problems, *found)
+    if problems and not skip:
         total = len(manifest) + len(manifest.problems)
         what = f"{manifest.corpus}: {len(problems)} of {total} files cannot be used"
         raise UnusableFiles(what, problems, MEND)
-    return _open(folder, index, problems)
+    return problems
 
 
 def _key(manifest: Manifest, features: AnyFeatures) -> str:
     parts = [VERSION, manifest.corpus, features.model_dump(mode="json")]
-    parts += [(path, *_stamp(manifest.root / path)) for path in manifest.table["path"]]
+    parts += [(path, *stamp(manifest.root / path)) for path in manifest.table["path"]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in ns; (−1, −1) for a file that is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return -1, -1
-    return found.st_size, found.st_mtime_ns
 
 
 def _build(manifest: Manifest, features: AnyFeatures, folder: Path) -> None:
@@ -183,13 +201,18 @@ def _open(folder: Path, index: pd.DataFrame, problems: tuple[Problem, ...]) -> F
     )
 
 
-def _joined(stores: Mapping[str, FeatureStore]) -> FeatureStore:
+def joined(stores: Mapping[str, FeatureStore]) -> FeatureStore:
     """The stores of the parts of a joined corpus, each utterance under its corpus's name as well."""
-    frames, durations_s, views, skipped = {}, {}, {}, []
+    places, frames, durations_s, skipped = {}, {}, {}, []
     for corpus, store in stores.items():
         for own in store:
             utterance = f"{corpus}/{own}"
+            places[utterance] = store, own
             frames[utterance], durations_s[utterance] = store.frames[own], store.durations_s[own]
-            views[utterance] = store[own]
         skipped += [Problem(Path(corpus) / problem.path, problem.reason) for problem in store.skipped]
-    return FeatureStore(tuple(frames), frames, durations_s, tuple(skipped), views)
+
+    def read(utterance: str) -> NDArray:
+        store, own = places[utterance]
+        return store[own]
+
+    return FeatureStore(tuple(frames), frames, durations_s, tuple(skipped), Lazily(places, read))

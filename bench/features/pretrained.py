@@ -58,10 +58,13 @@ def resolve(extractor: Extractor, models: Path | None, use: Use | None = None) -
 
 
 def resolve_features(features: Pretrained, models: Path | None) -> Pretrained:
-    """`features` with both extractors resolved; SuiteError as in `resolve`, or where a layer is not there."""
+    """`features` with both extractors resolved; a text encoder named "" is none.
+
+    SuiteError as in `resolve`, or where a layer is not there.
+    """
     speech = resolve(features.speech, models, "speech")
     check_layers(speech, features.layers)
-    text = None if features.text is None else resolve(features.text, models, "text")
+    text = resolve(features.text, models, "text") if features.text and features.text.name else None
     return features.model_copy(update={"speech": speech, "text": text})
 
 

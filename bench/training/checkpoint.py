@@ -3,6 +3,9 @@
 trained = checkpoint.load(Path("results/checkpoints/<id>.pt"))
 trained.probabilities(waveform)         # emotion → probability
 trained.recognise(waveform)             # these, and attribute → value
+trained.recognise(waveform, "so what")  # of a model that reads what is said
+
+Frozen encoders are no part of a checkpoint: they are loaded by name, and refused where their digest differs.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ import torch
 from torch import Tensor
 
 from bench.attributes import ATTRIBUTES, from_unit
-from bench.config import Cell
+from bench.config import Cell, Pretrained
 from bench.errors import SuiteError
 from bench.evidence.store import atomic
+from bench.features.encoders import Encoders, Heard
 from bench.features.normaliser import Normaliser
 from bench.features.transform import transform
 from bench.model.model import Model, build
@@ -30,44 +34,57 @@ class Trained:
 
     cell: Cell
     model: Model
-    normaliser: Normaliser
+    normaliser: Normaliser | None  # of log-mels and cepstra
     emotions: tuple[str, ...]  # none where attributes alone are trained
     attributes: tuple[str, ...] = ()
+    encoders: Encoders | None = None  # of hidden states
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether transcripts have a say."""
+        return self.encoders is not None and self.encoders.text is not None
 
     @torch.inference_mode()
-    def recognise(self, waveform: np.ndarray) -> dict[str, float]:
+    def recognise(self, waveform: np.ndarray, transcript: str = "") -> dict[str, float]:
         """Probability of every emotion, then every attribute on its corpus's scale, of one utterance.
 
-        `waveform` is mono float32 at `cell.features.sample_rate_hz`.
+        `waveform` is mono float32 at `cell.features.sample_rate_hz`. `transcript` matters to a model that
+        reads text.
         """
-        frames = transform(self.cell.features)(torch.from_numpy(waveform)).numpy()
-        normalised = torch.from_numpy(np.asarray(self.normaliser(frames), np.float32))
         widths = parts(self.cell.recipe, len(self.emotions))
-        logits, scaled = self.model(normalised.unsqueeze(0))[0].split(widths)
+        logits, scaled = self.model(*self._heard(waveform, transcript))[0].split(widths)
         values = from_unit(scaled).tolist()
         probabilities = dict(zip(self.emotions, logits.softmax(-1).tolist(), strict=True))
         return probabilities | {name: values[ATTRIBUTES.index(name)] for name in self.attributes}
 
-    def probabilities(self, waveform: np.ndarray) -> dict[str, float]:
+    def probabilities(self, waveform: np.ndarray, transcript: str = "") -> dict[str, float]:
         """The emotions of `recognise` alone."""
-        recognised = self.recognise(waveform)
+        recognised = self.recognise(waveform, transcript)
         return {emotion: recognised[emotion] for emotion in self.emotions}
+
+    def _heard(self, waveform: np.ndarray, transcript: str) -> Heard:
+        """A batch of one."""
+        samples = torch.from_numpy(waveform)
+        if self.encoders is not None:
+            return self.encoders(samples[None], torch.ones(1, len(samples), dtype=torch.bool), [transcript])
+        assert self.normaliser is not None
+        frames = np.asarray(self.normaliser(transform(self.cell.features)(samples).numpy()), np.float32)
+        return Heard(torch.from_numpy(frames)[None], torch.ones(1, len(frames), dtype=torch.bool))
 
 
 def save(
     path: Path,
     cell: Cell,
     weights: dict[str, Tensor],
-    normaliser: Normaliser,
+    normaliser: Normaliser | None,
     emotions: tuple[str, ...],
     attributes: tuple[str, ...] = (),
 ) -> None:
-    """Write a checkpoint atomically."""
+    """Write a checkpoint atomically; `normaliser` is None for hidden states."""
     content = {
         "cell": cell.model_dump_json(),
         "weights": {name: value.cpu() for name, value in weights.items()},
-        "mean": torch.as_tensor(normaliser.mean),
-        "std": torch.as_tensor(normaliser.std),
+        **_statistics(normaliser),
         "emotions": list(emotions),
         "attributes": list(attributes),
     }
@@ -75,8 +92,18 @@ def save(
         torch.save(content, temporary)
 
 
-def load(path: Path) -> Trained:
-    """Read a checkpoint (weights only: a pickle that would run code is refused) as an eval-mode model."""
+def _statistics(normaliser: Normaliser | None) -> dict[str, Tensor]:
+    if normaliser is None:
+        return {}
+    return {"mean": torch.as_tensor(normaliser.mean), "std": torch.as_tensor(normaliser.std)}
+
+
+def load(path: Path, models: Path | None = None) -> Trained:
+    """Read a checkpoint (weights only: a pickle that would run code is refused) as an eval-mode model.
+
+    `models` holds pretrained encoders (None: SER_MODELS); SuiteError where those of the checkpoint are not
+    there, or others stand under their name.
+    """
     if not path.is_file():
         raise SuiteError(
             f"no checkpoint {path}; train one with `serbench run`, or name another with --checkpoint"
@@ -93,6 +120,8 @@ def load(path: Path) -> Trained:
         raise SuiteError(
             f"{path}: not a checkpoint of this version of serbench ({str(error).splitlines()[0]})"
         ) from error
-    normaliser = Normaliser(content["mean"].numpy(), content["std"].numpy())
+    hidden = isinstance(cell.features, Pretrained)
+    normaliser = None if hidden else Normaliser(content["mean"].numpy(), content["std"].numpy())
+    encoders = Encoders.load(cell.features, models) if isinstance(cell.features, Pretrained) else None
     attributes = tuple(content.get("attributes", ()))  # older checkpoints have none
-    return Trained(cell, model.eval(), normaliser, tuple(content["emotions"]), attributes)
+    return Trained(cell, model.eval(), normaliser, tuple(content["emotions"]), attributes, encoders)

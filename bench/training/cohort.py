@@ -1,9 +1,9 @@
 """A cohort: every system of one (corpus, fold, seed) trained side by side on the same batches.
 
-The reader, the features and the augmentation run once a step and feed every student, so the comparison
-is paired and a leaderboard costs little more than its students. Each student has its own optimiser and
-draws from a stream named by the seed and the step alone: it ends with the same weights, bit for bit, as
-one trained by itself, and a mate that fails does not touch it.
+The reader, the frozen encoders and the augmentation run once a step and feed every student
+(`bench.training.listening`), so the comparison is paired and a leaderboard costs little more than its
+students. Each student has its own optimiser and draws from a stream named by the seed and the step alone: it
+ends with the same weights, bit for bit, as one trained by itself, and a mate that fails does not touch it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from bench.config import Cell, Recipe
 from bench.evidence import concordance, metrics
 from bench.evidence.metrics import Scores
 from bench.evidence.records import Epoch, Status
-from bench.features.normaliser import Normaliser
+from bench.features.encoders import Heard
 from bench.model.model import build
 from bench.training import losses, ranks, streams
 from bench.training.attribute_sums import AttributeSums
-from bench.training.augmentation import augment
+from bench.training.listening import Listening
 from bench.training.optimiser import Plateau, optimiser, schedule
 from bench.training.split import Batch
 
@@ -115,14 +115,12 @@ class Student(nn.Module):
 class Cohort(lightning.LightningModule):
     """All students of a cohort under one Lightning loop."""
 
-    mean: Tensor
-    std: Tensor
     class_weights: Tensor
 
     def __init__(
         self,
         cells: list[Cell],
-        normaliser: Normaliser,
+        listening: Listening,
         class_weights: Tensor,
         num_emotions: int,
         total_steps: int,
@@ -132,11 +130,10 @@ class Cohort(lightning.LightningModule):
         self.automatic_optimization = False
         self.students = nn.ModuleDict({cell.id: Student(cell, num_emotions) for cell in cells})
         self.recipe: Recipe = cells[0].recipe
-        self.hop_ms = cells[0].features.hop_ms
+        self.listening = listening
         self.seed = cells[0].seed
         self.total_steps = total_steps
-        self.register_buffer("mean", torch.as_tensor(normaliser.mean, dtype=torch.float32))
-        self.register_buffer("std", torch.as_tensor(normaliser.std, dtype=torch.float32))
+        self.waiting_share = 0.0  # of the time in `bench.training.fit`, for batches to be read
         self.register_buffer("class_weights", class_weights)
 
     def student(self, cell: Cell) -> Student:
@@ -150,25 +147,19 @@ class Cohort(lightning.LightningModule):
         students = (student for student in self.students.values() if isinstance(student, Student))
         return [(i, student) for i, student in enumerate(students) if student.status == "ok"]
 
-    def normalise(self, frames: Tensor) -> Tensor:
-        """Log-mels (…, M) with the statistics of the training split."""
-        return (frames - self.mean) / self.std
-
     def configure_optimizers(self) -> Any:
         """One optimiser and one schedule a student, in the students' order."""
         adams = [optimiser(student, self.recipe) for student in self.students.values()]
         return adams, [schedule(adam, self.recipe, self.total_steps) for adam in adams]
 
     def training_step(self, batch: Batch, number: int) -> None:
-        """One step of every student on one augmented batch."""
+        """One step of every student on one batch, heard once."""
         place = (self.seed, self.current_epoch, number, *([ranks.own()] if ranks.own() else []))
-        rng, settings = streams.torch_generator("augmentation", *place), self.recipe.augmentation
-        frames, mask = augment(batch.frames, batch.mask, settings, self.hop_ms, self.mean, rng)
-        frames = self.normalise(frames)
+        heard = self.listening(batch, streams.torch_generator("augmentation", *place))
         for i, student in self.live():
             started = time.perf_counter()
             with streams.drawing_from("student", *place):
-                self._learn(student, frames, mask, batch)
+                self._learn(student, heard, batch)
             if student.status == "ok" and self._due(number):
                 self._attempt(student, partial(self._update, i, student))
             student.train_s += time.perf_counter() - started
@@ -177,9 +168,9 @@ class Cohort(lightning.LightningModule):
         """Whether the optimisers step after this batch."""
         return (number + 1) % self.recipe.accumulate == 0 or self.trainer.is_last_batch
 
-    def _learn(self, student: Student, frames: Tensor, mask: Tensor, batch: Batch) -> None:
+    def _learn(self, student: Student, heard: Heard, batch: Batch) -> None:
         """Add the gradients of one batch to a student's, or note why that cannot be."""
-        outputs = self._attempt(student, partial(self.outputs, student, frames, mask))
+        outputs = self._attempt(student, partial(self.outputs, student, heard))
         if outputs is None:
             return
         loss = losses.loss(outputs, batch, self.recipe, self.class_weights)
@@ -190,13 +181,13 @@ class Cohort(lightning.LightningModule):
         self._attempt(student, partial(self._backward, loss))
         student.losses.append(value)
 
-    def outputs(self, student: Student, frames: Tensor, mask: Tensor) -> Tensor:
+    def outputs(self, student: Student, heard: Heard) -> Tensor:
         """The student's outputs (B, C + A), in the recipe's precision; none for a process without a part."""
-        if not len(frames):
-            return frames.new_zeros(0, sum(student.parts))
+        if not len(heard.frames):
+            return heard.frames.new_zeros(0, sum(student.parts))
         narrow = self.recipe.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=narrow):
-            return student.model(frames, mask)
+            return student.model(*heard)
 
     def _backward(self, loss: Tensor) -> None:
         if loss.requires_grad:
@@ -217,17 +208,18 @@ class Cohort(lightning.LightningModule):
     def _update(self, i: int, student: Student) -> None:
         adam, rate = _listed(self.optimizers())[i], _listed(self.lr_schedulers())[i]
         ranks.sum_gradients(student.model)
-        nn.utils.clip_grad_norm_(student.model.parameters(), self.recipe.clip_norm)
+        if self.recipe.clip_norm:
+            nn.utils.clip_grad_norm_(student.model.parameters(), self.recipe.clip_norm)
         adam.step()
         adam.zero_grad()
         rate.step()
 
     def validation_step(self, batch: Batch, number: int) -> None:
         """Count every student's dev outputs."""
-        frames = self.normalise(batch.frames)
+        heard = self.listening(batch)
         for _, student in self.live():
-            if len(frames):
-                student.count(self.outputs(student, frames, batch.mask).float(), batch)
+            if len(heard.frames):
+                student.count(self.outputs(student, heard).float(), batch)
 
     def on_validation_start(self) -> None:
         """Let all processes score the same models."""

@@ -9,6 +9,7 @@ A cohort that was killed continues from its last checkpoint to the same weights.
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +17,14 @@ from pathlib import Path
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from torch.utils.data import DataLoader
 
 from bench.config import Cell
+from bench.features.encoders import Encoders
 from bench.features.normaliser import Normaliser
-from bench.training import ranks, streams
+from bench.training import listening, ranks, streams
 from bench.training.cohort import Cohort
-from bench.training.split import Batch, Batches, Split, buckets, loader
+from bench.training.reading import Loader, free_cores
+from bench.training.split import Batches, Split, buckets
 
 OnEpoch = Callable[[int], None]  # told the number of epochs done
 
@@ -31,15 +33,20 @@ def fit(
     cells: tuple[Cell, ...],
     train: Split,
     dev: Split,
-    normaliser: Normaliser,
+    normaliser: Normaliser | None,
     folder: Path,
     on_epoch: OnEpoch,
+    encoders: Encoders | None = None,
 ) -> Cohort:
-    """Train every student to the end of the recipe, from the checkpoint in `folder` if there is one."""
+    """Train every student to the end of the recipe, from the checkpoint in `folder` if there is one.
+
+    `normaliser` is None for hidden states; `encoders` run on the batches where these hold samples.
+    """
     _quieten_lightning()
     recipe = cells[0].recipe
     steps = recipe.epochs * -(-len(train) // (recipe.batch_size * recipe.accumulate))
-    cohort = Cohort(list(cells), normaliser, train.class_weights(), len(train.emotions), steps)
+    heard = listening.build(cells[0], normaliser, encoders)
+    cohort = Cohort(list(cells), heard, train.class_weights(), len(train.emotions), steps)
     keep = ModelCheckpoint(
         folder, filename="last", save_top_k=1, monitor=None, every_n_epochs=1, save_on_train_epoch_end=True
     )
@@ -57,37 +64,52 @@ def fit(
         reload_dataloaders_every_n_epochs=1,
         use_distributed_sampler=False,
     )
+    data = Data(train, dev, cells[0], heard)
     last = folder / "last.ckpt"
     ranks.meet()  # and all see the same checkpoint, or none
+    started = time.perf_counter()
     trainer.fit(
         cohort,
-        datamodule=Data(train, dev, cells[0]),
+        datamodule=data,
         ckpt_path=last if last.exists() else None,
         weights_only=True,
     )
+    cohort.waiting_share = data.waited_s / (time.perf_counter() - started)
     ranks.meet()
-    return cohort
+    return cohort.to(trainer.strategy.root_device)  # from the CPU, where Lightning leaves it
 
 
 class Data(lightning.LightningDataModule):
     """Train and dev batches; bucketed anew each epoch from a stream named by seed and epoch."""
 
-    def __init__(self, train: Split, dev: Split, cell: Cell) -> None:
+    def __init__(self, train: Split, dev: Split, cell: Cell, heard: listening.Listening) -> None:
         super().__init__()
         self.train, self.dev, self.cell = train, dev, cell
-        self.crop_frames = round(cell.recipe.max_train_s * 1000 / cell.features.hop_ms)
+        self.heard, self.crop_frames = heard, heard.frames(cell.recipe.max_train_s)
+        self.readers = free_cores() if heard.slow_to_read else 0
+        self.loaders: list[Loader] = []
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    @property
+    def waited_s(self) -> float:
+        """Seconds that training and dev scoring have waited for batches."""
+        return sum(loader.waited_s for loader in self.loaders)
+
+    def train_dataloader(self) -> Loader:
         """Every training utterance once."""
         assert self.trainer is not None
         place = (self.cell.seed, self.trainer.current_epoch)
         rng = streams.generator("batches", *place)
         groups = buckets(self.train.lengths, self.cell.recipe.batch_size, rng)
-        return loader(Batches(self.train, groups, self.crop_frames, streams.number("crops", *place)))
+        seed, heard = streams.number("crops", *place), self.heard
+        return self._loader(Batches(self.train, groups, self.crop_frames, seed, heard.hop, heard.field))
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> Loader:
         """The whole dev utterances."""
-        return loader(Batches(self.dev, buckets(self.dev.lengths, self.cell.recipe.batch_size)))
+        return self._loader(Batches(self.dev, buckets(self.dev.lengths, self.cell.recipe.batch_size)))
+
+    def _loader(self, batches: Batches) -> Loader:
+        self.loaders.append(Loader(batches, self.readers))
+        return self.loaders[-1]
 
 
 class _Progress(Callback):

@@ -9,21 +9,25 @@ fails leaves a record with the reason for each of its cells, and the next run tr
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Literal
 
 from bench import corpora
-from bench.config import Cell, Plan, System, Task, content_id
+from bench.config import Cell, Direction, Plan, Pretrained, System, Task, content_id
 from bench.corpora.manifest import Manifest
 from bench.errors import SuiteError
 from bench.evidence.records import RunRecord
 from bench.evidence.store import Store
 from bench.features import cache as feature_cache
+from bench.features import plan as feature_plan
 from bench.folders import Folders
 from bench.measuring import environment
 from bench.model import layout
 from bench.training import ranks
+from bench.training.listening import check_augmentation
 from bench.training.losses import require_targets
 from bench.training.run import Job, blank_record, run_cohort
 from bench.training.workers import Outcome, Workers
@@ -47,13 +51,27 @@ class Summary:
             self.failed.append((f"{job.name} {record.label.text}", record.reason))
 
 
+def resolved(plan: Plan, folders: Folders) -> Plan:
+    """The plan with its pretrained encoders looked up, so that its cells' ids hold their digests.
+
+    SuiteError where they cannot be had.
+    """
+    if not isinstance(plan.features, Pretrained):
+        return plan
+    from bench.features.pretrained import resolve_features
+
+    with ranks.first_goes_ahead():  # it may download them
+        found = resolve_features(plan.features, folders.models)
+    return plan.model_copy(update={"features": found})
+
+
 def cells(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Cell]:
     """Every cell of a plan: tasks × folds × seeds × directions × layouts, cohort by cohort."""
-    systems = [
-        System(layout=layout.canonical(name), direction=direction)
+    systems = dict.fromkeys(
+        _system(layout.canonical(name), direction)
         for direction in plan.directions
         for name in plan.layouts or layout.standard()
-    ]
+    )
     for system in systems:
         layout.check(system, plan.encoder)
     return [
@@ -69,6 +87,13 @@ def cells(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Cell]:
         for task in _tasks(plan, manifest_of)
         for system in systems
     ]
+
+
+def _system(name: str, direction: Direction | Literal["published"]) -> System:
+    """A layout in a direction; "published": as in arXiv 2603.15120, softmax both ways and all else causal."""
+    if direction == "published":
+        direction = "bidirectional" if name == "softmax" else "causal"
+    return System(layout=name, direction=direction)
 
 
 def _tasks(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Task]:
@@ -122,20 +147,18 @@ def run(plan: Plan, folders: Folders, workers: int, threads: int = 1) -> Summary
             manifests[corpus] = manifest(plan, corpus, folders)
         return manifests[corpus]
 
-    store = Store(folders.results)
+    plan, store = resolved(plan, folders), Store(folders.results)
+    check_augmentation(plan.features, plan.recipe)
     planned = cells(plan, manifest_of)
     todo = jobs(plan, planned, store)
-    named = tuple(dict.fromkeys(job.cells[0].task.corpus for job in todo))
+    named = Counter(job.cells[0].task.corpus for job in todo)
     for corpus in named:
         require_targets(plan.recipe, manifest_of(corpus))
-    for corpus in named:
+    for corpus, cohorts in named.items():
         for warning in manifest_of(corpus).warnings:
             if ranks.first():
                 print(f"serbench: {corpus}: {warning}", file=sys.stderr)
-        with ranks.first_goes_ahead():
-            feature_cache.prepare(
-                manifest_of(corpus), plan.features, folders.cache, skip_bad=folders.skip_bad
-            )
+        _prepare(manifest_of(corpus), plan, folders, cohorts)
     summary = Summary(already_done=len(planned) - sum(len(job.cells) for job in todo))
     for job, outcome in _outcomes(todo, folders, workers, threads):
         if isinstance(outcome, str):
@@ -143,6 +166,23 @@ def run(plan: Plan, folders: Folders, workers: int, threads: int = 1) -> Summary
         for record in outcome:
             summary.add(job, record)
     return summary
+
+
+def _prepare(manifest: Manifest, plan: Plan, folders: Folders, cohorts: int) -> None:
+    """Bring a corpus's features into the cache, or say that they will be computed as training goes."""
+    if not isinstance(plan.features, Pretrained):
+        with ranks.first_goes_ahead():
+            feature_cache.prepare(manifest, plan.features, folders.cache, skip_bad=folders.skip_bad)
+        return
+    passes, where, decision = cohorts * (plan.recipe.epochs + 1), ranks.device_in_use(), None
+    if ranks.first():
+        decision = feature_plan.decide(manifest, plan.features, folders, passes, where)
+        print(f"serbench: {decision.sentence}", file=sys.stderr)
+    if ranks.told(decision).choice == "cache":
+        feature_plan.build(manifest, plan.features, folders, where, ranks.own(), ranks.count())
+        ranks.meet()
+        feature_plan.build(manifest, plan.features, folders, where)  # nothing, on a disk that all share
+        ranks.meet()
 
 
 def _outcomes(todo: list[Job], folders: Folders, workers: int, threads: int) -> Iterator[tuple[Job, Outcome]]:

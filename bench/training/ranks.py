@@ -13,10 +13,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
+
+PATIENCE = timedelta(days=2)  # a cache that one process fills may take long, and the others wait
 
 
 def count() -> int:
@@ -39,6 +43,11 @@ def device() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def device_in_use() -> torch.device:
+    """Where this process computes."""
+    return torch.device("cuda", device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
 def meet() -> None:
     """Wait until every process is here; the first time, find the others (NCCL on GPUs, gloo elsewhere)."""
     if count() == 1:
@@ -46,7 +55,7 @@ def meet() -> None:
     if not distributed.is_initialized():
         if torch.cuda.is_available():
             torch.cuda.set_device(device())
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     distributed.barrier()
 
 
@@ -58,6 +67,16 @@ def first_goes_ahead() -> Iterator[None]:
     yield
     if first():
         meet()
+
+
+def told(value: Any) -> Any:
+    """The first process' value, in all; those of the others do not matter."""
+    if count() == 1:
+        return value
+    meet()
+    box = [value]
+    distributed.broadcast_object_list(box)
+    return box[0]
 
 
 def share(group: np.ndarray) -> np.ndarray:

@@ -16,20 +16,20 @@ import pandas as pd
 import torch
 
 from bench import corpora
-from bench.config import Cell
+from bench.config import Cell, Pretrained
 from bench.corpora.manifest import Manifest
 from bench.errors import SuiteError
 from bench.evidence import summary
 from bench.evidence.records import Cost, Environment, RunRecord, Status
 from bench.evidence.store import Store
-from bench.features import cache as feature_cache
-from bench.features.cache import FeatureStore
+from bench.features import plan as feature_plan
 from bench.features.normaliser import Normaliser
+from bench.features.plan import Source
 from bench.folders import Folders
 from bench.measuring import environment
 from bench.model import layout
 from bench.training import checkpoint, ranks, scoring, streams
-from bench.training.cohort import Cohort, Student
+from bench.training.cohort import Student
 from bench.training.fit import OnEpoch, fit
 from bench.training.losses import require_targets
 from bench.training.split import Split
@@ -56,16 +56,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Data:
-    """A corpus, its features, and which split each utterance is in."""
+    """A corpus, what its batches are made of, and which split each utterance is in."""
 
     manifest: Manifest
-    store: FeatureStore
+    source: Source
     assignment: pd.Series[str]
     tests: tuple[str, ...]  # names of the test splits
 
     def split(self, name: str) -> Split:
         """The utterances of one split; SuiteError where there are none."""
-        split = Split.of(self.manifest, self.store, self.assignment, name)
+        split = Split.of(self.manifest, self.source.store, self.assignment, name, self.source.texts)
         if not len(split):
             raise SuiteError(
                 f"{self.manifest.corpus}: no usable recording in the {name} split of this fold; "
@@ -83,20 +83,33 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
     first = job.cells[0]
     data = _read(first, folders)
     train, dev = data.split("train"), data.split("dev")
-    normaliser = Normaliser.fit(data.store, list(train.table["utterance"]))
+    normaliser = None
+    if not isinstance(first.features, Pretrained):
+        normaliser = Normaliser.fit(data.source.store, list(train.table["utterance"]))
     training = folders.results / "checkpoints" / job.folder
-    cohort = fit(job.cells, train, dev, normaliser, training, on_epoch)
+    cohort = fit(job.cells, train, dev, normaliser, training, on_epoch, data.source.encoders)
     splits = {"train": train, "dev": dev} | {name: data.split(name) for name in data.tests}
     common = {
         "utterances": {name: len(split) for name, split in splits.items()},
-        "skipped_files": tuple(str(problem.path) for problem in data.store.skipped),
+        "skipped_files": tuple(str(problem.path) for problem in data.source.store.skipped),
     }
-    wall_s = time.perf_counter() - started
+    cost = Cost(
+        train_s=0.0,
+        cohort_wall_s=time.perf_counter() - started,
+        cohort=tuple(cell.system.layout for cell in job.cells),
+        epochs=0,
+        waiting_share=cohort.waiting_share,
+        feature_plan=data.source.plan,
+    )
+    held_out = {name: split for name, split in splits.items() if name != "train"}
+    scored = [cell for cell in job.cells if cohort.student(cell).status == "ok"]
+    predictions = scoring.predict_all(cohort, scored, held_out)
     records = []
     for cell in job.cells:
-        trained = common | _training_fields(cohort.student(cell), job, wall_s)
+        trained = common | _training_fields(cohort.student(cell), cost)
         record = blank_record(cell, job.preset, data.manifest, machine).model_copy(update=trained)
-        records.append(_keep(record, cohort, normaliser, splits, Store(folders.results)))
+        found = predictions.get(cell.id)
+        records.append(_keep(record, cohort.student(cell), normaliser, found, Store(folders.results)))
     if ranks.first():
         shutil.rmtree(training, ignore_errors=True)
     ranks.meet()
@@ -109,22 +122,23 @@ def _machine() -> Environment:
 
 
 def _keep(
-    record: RunRecord, cohort: Cohort, normaliser: Normaliser, splits: dict[str, Split], store: Store
+    record: RunRecord,
+    student: Student,
+    normaliser: Normaliser | None,
+    predictions: pd.DataFrame | None,
+    store: Store,
 ) -> RunRecord:
-    """Score a student on dev and tests, and write its checkpoint, its predictions and, last, its record.
+    """Score a student's predictions, and write its checkpoint, its predictions and, last, its record.
 
-    Of processes that share the work all score, and the first writes.
+    Of processes that share the work all have predicted, and the first writes.
     """
-    if record.status == "ok":
+    if predictions is not None:
         cell = record.config
-        held_out = {name: split for name, split in splits.items() if name != "train"}
-        predictions = scoring.predict(cohort, cell, held_out)
-        best = cohort.student(cell).best
         scores = summary.of(predictions, record.emotions, record.attributes)
         record = record.model_copy(update={"metrics": scores})
         if ranks.first():
             path = store.checkpoint_path(cell.id)
-            checkpoint.save(path, cell, best, normaliser, record.emotions, record.attributes)
+            checkpoint.save(path, cell, student.best, normaliser, record.emotions, record.attributes)
             store.write_predictions(cell.id, predictions)
     if ranks.first():
         store.write(record)
@@ -136,9 +150,9 @@ def _read(cell: Cell, folders: Folders) -> Data:
     manifest = corpora.load(task.corpus, folders.data_root, task.corpus_options, folders.cache)
     require_targets(cell.recipe, manifest)
     with ranks.first_goes_ahead():
-        store = feature_cache.prepare(manifest, cell.features, folders.cache, skip_bad=folders.skip_bad)
+        source = feature_plan.open_source(manifest, cell.features, folders, ranks.device_in_use())
     assignment = manifest.assign(task.protocol, task.fold)
-    return Data(manifest, store, assignment, manifest.test_splits(task.protocol, task.fold))
+    return Data(manifest, source, assignment, manifest.test_splits(task.protocol, task.fold))
 
 
 def blank_record(
@@ -165,18 +179,13 @@ def blank_record(
     )
 
 
-def _training_fields(student: Student, job: Job, wall_s: float) -> dict[str, object]:
-    """Record fields that training fills."""
+def _training_fields(student: Student, cohort: Cost) -> dict[str, object]:
+    """Record fields that training fills; `cohort` holds the costs that are shared."""
     return {
         "status": student.status,
         "reason": student.reason,
         "best_epoch": student.best_epoch,
         "curve": tuple(student.curve),
         "parameters": student.model.parameter_counts(),
-        "cost": Cost(
-            train_s=student.train_s,
-            cohort_wall_s=wall_s,
-            cohort=tuple(mate.system.layout for mate in job.cells),
-            epochs=len(student.curve),
-        ),
+        "cost": cohort.model_copy(update={"train_s": student.train_s, "epochs": len(student.curve)}),
     }

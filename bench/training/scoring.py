@@ -1,9 +1,12 @@
 """From trained students to the evidence: outputs for every held-out utterance.
 
-predictions = predict(cohort, cell, {"dev": dev, "test": test})      # scored by `bench.evidence.summary`
+tables = predict_all(cohort, cells, {"dev": dev, "test": test})        # by the cells' ids
+predictions = tables[cell.id]                                   # scored by `bench.evidence.summary`
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,28 +15,48 @@ import torch
 from bench.attributes import ATTRIBUTES, from_unit
 from bench.config import Cell
 from bench.training import ranks
-from bench.training.cohort import Cohort
-from bench.training.split import Batches, Split, buckets, loader
+from bench.training.cohort import Cohort, Student
+from bench.training.reading import Loader, free_cores
+from bench.training.split import Batches, Split, buckets
+
+
+def predict_all(cohort: Cohort, cells: Sequence[Cell], splits: dict[str, Split]) -> dict[str, pd.DataFrame]:
+    """Outputs of each cell's chosen epoch for every utterance of the splits, by the cell's id.
+
+    Columns: `bench.evidence.records`. Each batch is read and heard once for all cells.
+    """
+    students = {cell.id: cohort.student(cell) for cell in cells}
+    for student in students.values():
+        student.model.load_state_dict(student.best)
+        student.model.eval()
+    outputs = {name: _outputs(cohort, list(students.values()), split) for name, split in splits.items()}
+    return {
+        id: pd.concat(
+            [_table(student, split, outputs[name][i]).assign(split=name) for name, split in splits.items()],
+            ignore_index=True,
+        )
+        for i, (id, student) in enumerate(students.items())
+    }
 
 
 def predict(cohort: Cohort, cell: Cell, splits: dict[str, Split]) -> pd.DataFrame:
-    """Outputs of the chosen epoch for every utterance of the splits (columns: `bench.evidence.records`)."""
-    student = cohort.student(cell)
-    student.model.load_state_dict(student.best)
-    tables = [_predict(cohort, cell, split).assign(split=name) for name, split in splits.items()]
-    return pd.concat(tables, ignore_index=True)
+    """The table of one cell: see `predict_all`."""
+    return predict_all(cohort, [cell], splits)[cell.id]
 
 
 @torch.inference_mode()
-def _predict(cohort: Cohort, cell: Cell, split: Split) -> pd.DataFrame:
-    student, device = cohort.student(cell), cohort.device
-    student.model.eval()
-    outputs = np.zeros((len(split), sum(student.parts)), np.float32)
-    for batch in loader(Batches(split, buckets(split.lengths, cell.recipe.batch_size))):
-        frames = cohort.normalise(batch.frames.to(device))
-        found = cohort.outputs(student, frames, batch.mask.to(device))
-        outputs[batch.positions] = found.float().cpu().numpy()
-    outputs = ranks.total(outputs, device)
+def _outputs(cohort: Cohort, students: Sequence[Student], split: Split) -> list[np.ndarray]:
+    """Outputs (N, C + A) float32 of each student."""
+    outputs = [np.zeros((len(split), sum(student.parts)), np.float32) for student in students]
+    batches = Batches(split, buckets(split.lengths, cohort.recipe.batch_size))
+    for batch in Loader(batches, free_cores() if cohort.listening.slow_to_read else 0):
+        heard = cohort.listening(batch.to(cohort.device))
+        for student, rows in zip(students, outputs, strict=True):
+            rows[batch.positions] = cohort.outputs(student, heard).float().cpu().numpy()
+    return [ranks.total(rows, cohort.device) for rows in outputs]
+
+
+def _table(student: Student, split: Split, outputs: np.ndarray) -> pd.DataFrame:
     logits, scaled = np.split(outputs, [student.parts[0]], axis=1)
     table = split.table[["utterance", "speaker", "gender", "duration_s"]].assign(label=split.table["emotion"])
     named = zip(split.emotions if student.parts[0] else (), logits.T, strict=True)

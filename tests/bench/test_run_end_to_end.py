@@ -1,4 +1,4 @@
-"""`serbench run` from nothing to a leaderboard, through a kill, on a small generated corpus."""
+"""`serbench run` from nothing to a leaderboard, through a kill, on a small synthetic MSP-Podcast."""
 
 import json
 import os
@@ -23,14 +23,13 @@ COMMAND = [
         "run",
         "demo",
         "--no-profile",
-        "--folds",
+        "--seeds",
         "0",
         "1",
         "--workers",
         "1",
     ),
-    *("--layouts", "softmax", "retnet", "--corpus-options.speakers", "6"),
-    *("--corpus-options.per-speaker", "8"),
+    *("--layouts", "softmax", "retnet", "--corpus-options.turns", "100"),
     *("--encoder.d-model", "16", "--encoder.num-layers", "1", "--recipe.epochs", "6"),
 ]
 
@@ -90,9 +89,11 @@ def test_a_run_ends_in_records_predictions_checkpoints_and_a_leaderboard(whole):
         assert run.synthetic
         assert store.checkpoint_path(run.id).is_file()
         predictions = store.predictions(run.id)
-        assert len(predictions[predictions["split"] == "test"]) == run.utterances["test"]
+        counts = predictions["split"].value_counts()
+        assert set(counts.index) == {"dev", "test1", "test2"}
+        assert all(counts[split] == run.utterances[split] for split in counts.index)
         speakers = predictions.groupby("split")["speaker"].agg(set)
-        assert not speakers["dev"] & speakers["test"]
+        assert not speakers["dev"] & speakers["test1"]
     board = (whole / "leaderboard.md").read_text()
     assert "smoke test" in board
     assert not list((whole / "checkpoints").glob("cohort-*"))
@@ -149,7 +150,7 @@ def test_a_cell_added_later_joins_without_training_the_others_again(whole, cache
 
 @pytest.mark.slow
 def test_a_trained_checkpoint_gives_probabilities_of_a_recording(whole, cache, capsys):
-    clip = next((cache / "corpora").rglob("*.flac"))
+    clip = next((cache / "corpora").rglob("*.wav"))
     assert run_command(["predict", str(clip), "--results", str(whole)]) == 0
     header, row = capsys.readouterr().out.strip().splitlines()
     assert header.split(",")[0] == "file"

@@ -1,0 +1,61 @@
+"""Batches in turn, read ahead of training where that takes long, and how long training waited for them.
+
+    loader = Loader(batches, readers=3)
+    for batch in loader: ...
+    loader.waited_s
+
+Readers are threads: decoding and reading leave Python's lock alone, a batch needs no shared memory to cross,
+and what goes wrong keeps its sentence.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from bench.training.split import Batch, Batches
+
+AHEAD = 2  # batches a reader
+MOST_READERS = 4
+
+
+def free_cores() -> int:
+    """Readers that a process may have: a core each, and one is left for training; 0 on a single core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_READERS, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1)
+
+
+class Loader:
+    """The batches in order; with 0 readers each is read when it is asked for."""
+
+    def __init__(self, batches: Batches, readers: int = 0) -> None:
+        self.batches, self.readers = batches, readers
+        self.waited_s = 0.0
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        source = self._ahead() if self.readers > 0 else (self.batches[number] for number in range(len(self)))
+        while True:
+            started = time.perf_counter()
+            batch = next(source, None)
+            self.waited_s += time.perf_counter() - started
+            if batch is None:
+                return
+            yield batch
+
+    def _ahead(self) -> Iterator[Batch]:
+        pool, pending = ThreadPoolExecutor(self.readers), deque[Future[Batch]]()
+        try:
+            for number in range(len(self)):
+                pending.append(pool.submit(self.batches.__getitem__, number))
+                if len(pending) > AHEAD * self.readers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
