@@ -21,6 +21,7 @@ from torch import Tensor
 
 from bench.config import OpName, OpShape
 from bench.evidence.records import Comparison, OpRun
+from bench.measuring.allocator import keep_freed_memory
 from bench.measuring.latency import Latency, sample_in_turns
 from bench.measuring.loops import delta_loop, forgetting_loop, in_place, linear_loop, slot_loop
 from bench.measuring.memory import peak_bytes
@@ -90,6 +91,7 @@ class Task:
 
 def compare(task: Task) -> list[Latency]:
     """Latency of each call of a job, sampled in turns."""
+    keep_freed_memory()
     fix_threads(task.shape.threads)
     return sample_in_turns(
         [call(task.job.op, run, frames, task.shape) for run, frames in task.job.calls],

@@ -102,7 +102,7 @@ class Stage:
 def test_samples_of_a_comparison_are_taken_in_turns_back_and_forth() -> None:
     stage = Stage()
     runs = [stage.actor("a", 1e-6), stage.actor("b", 2e-6)]
-    sample_in_turns(runs, min_samples=6, max_samples=6, clock=lambda: stage.now)
+    sample_in_turns(runs, min_samples=6, max_samples=6, clock=lambda: stage.now, watch=None)
     assert stage.order.endswith("abbaabbaabba")
 
 
@@ -110,7 +110,7 @@ def test_drift_falls_on_both_sides_of_a_ratio() -> None:
     stage = Stage()
     runs = [stage.actor("a", 0.02), stage.actor("b", 0.06)]
     ours, theirs = sample_in_turns(
-        runs, min_samples=40, max_samples=40, time_limit_s=1e9, clock=lambda: stage.now
+        runs, min_samples=40, max_samples=40, time_limit_s=1e9, clock=lambda: stage.now, watch=None
     )
     assert max(ours.samples_ms) > 5 * min(ours.samples_ms)
     assert theirs.median / ours.median == pytest.approx(3.0, rel=0.03)
