@@ -44,7 +44,7 @@ def faults(store: Store) -> list[Problem]:
 
 
 def _misnamed(record: AnyRecord) -> Iterator[str]:
-    settings = {"run": "config", "profile": "shape", "ops": "setting"}[record.kind]
+    settings = {"run": "config", "profile": "shape"}.get(record.kind, "setting")
     expected = getattr(record, settings).id
     if record.id != expected:
         yield f"its id is {record.id}, that of its settings ({settings}) is {expected}"
