@@ -5,12 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from bench.evidence.store import Store
+from bench.evidence.store import KINDS, Store
 from bench.evidence.verification import faults
 from bench.report import write_tables
 
 RESULTS = Path(__file__).parents[2] / "results"
-RECORDS = ("runs", "profiles", "ops", "predictions")
+RECORDS = (*KINDS, "predictions")
+TABLES = (
+    *(f"leaderboard.{kind}" for kind in ("md", "csv", "tex", "json")),
+    "MODEL_CARD.md",
+    "costs.md",
+    "costs.csv",
+    "index.html",
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +31,7 @@ def fresh(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "name", [*(f"leaderboard.{kind}" for kind in ("md", "csv", "tex", "json")), "MODEL_CARD.md"]
-)
+@pytest.mark.parametrize("name", TABLES)
 def test_the_committed_file_is_that_of_a_fresh_report(fresh, name):
     assert (RESULTS / name).read_bytes() == (fresh / name).read_bytes()
 
