@@ -59,10 +59,11 @@ def recurrent() -> Plan:
 
     SER_DATA_ROOT=/data serbench run recurrent
 
-    Time: 19 min on a core that was shared. Score, on RAVDESS at 16 kHz: UAR 49.5 % and 47.7 % on speakers that
-    had no say. The paper has 62.3 ± 1.2 and 57.5 % at 48 kHz, chosen and scored on the same speakers; so scored,
-    on the 600 clips of the actors that chose the epoch, these runs have 61.4 and 58.4 %. Our reading: models and
-    features do what the paper's do, and most of what is missing on the test speakers is what choosing adds.
+    Time: 19 min on a core that was shared. Score, on RAVDESS at 16 kHz: UAR 49.5 % and 47.7 % on speakers
+    that had no say. The paper has 62.3 ± 1.2 and 57.5 % at 48 kHz, chosen and scored on the same speakers; so
+    scored, on the 600 clips of the actors that chose the epoch, these runs have 61.4 and 58.4 %. Our reading:
+    models and features do what the paper's do, and most of what is missing on the test speakers is what
+    choosing adds.
 
     As published: the models, Adam with L2 decay of 1.6e-3 on all weights, cross-entropy, 100 epochs, warm
     restarts, no augmentation. Learning rate and batch size were chosen on dev alone, for ResLSTM-SA, seed 0:
