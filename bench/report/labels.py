@@ -8,6 +8,7 @@ tries twelve places around each point and takes the one that covers least.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from matplotlib.transforms import Bbox
 
 from bench.report import style
 
+EARLY_STEP_PT = 11.0  # between labels one above the other at ends inside the axes
 LEADER_IN = 0.16  # between the axes and a label at a line's end
 
 
@@ -103,12 +105,19 @@ def at_line_ends(axes: Axes, labels: Sequence[EndLabel]) -> None:
 
 
 def at_early_ends(axes: Axes, labels: Sequence[EndLabel]) -> None:
-    """Write the labels of rising lines that stop inside the axes to the left of their ends, above them."""
-    for label in labels:
+    """Write the labels of rising lines that stop inside the axes to the left of their ends, above them.
+
+    Where ends are close, the higher line's label stands above the lower one's.
+    """
+    taken = -math.inf
+    for label in sorted(labels, key=lambda end: end.y):
+        height = _points(axes, label) + 5
+        raised = max(height, taken + EARLY_STEP_PT) - height
+        taken = height + raised
         axes.annotate(
             label.text,
             (label.x, label.y),
-            (-6, 5),
+            (-6, 5 + raised),
             textcoords="offset points",
             ha="right",
             va="center",
@@ -116,6 +125,11 @@ def at_early_ends(axes: Axes, labels: Sequence[EndLabel]) -> None:
             size=style.SMALL_PT,
             path_effects=[withStroke(linewidth=2, foreground="white")],
         )
+
+
+def _points(axes: Axes, label: EndLabel) -> float:
+    """Height of a line's end above the bottom of the figure, in points."""
+    return float(axes.transData.transform((label.x, label.y))[1] * 72 / axes.figure.dpi)
 
 
 @dataclass(frozen=True)
