@@ -198,6 +198,20 @@ class ProfileRecord(Settings):
     environment: Environment
     batch: int | None = None  # utterances of one call; None in records of batch 1 before it was kept
     sweep: str = ""  # id of the SweepRecord that it came in; none before there were any
+    p20_ms: float | None = None  # 20 % of the samples took less
+    p80_ms: float | None = None
+    p95_ms: float | None = None
+    warm: bool | None = None  # whether the warm-up came to rest
+    disturbed: tuple[bool, ...] = ()  # samples during which the machine was disturbed; empty: nobody watched
+    disturbances: tuple[str, ...] = ()  # by what
+    median_over: Literal["undisturbed", "all"] | None = None  # samples that the numbers above are taken over
+    joules: float | None = None  # of one call; None where no counter can be read
+    energy_source: str = ""
+    reserved_bytes: int | None = None  # by CUDA's allocator, at the peak
+    graph_ms: float | None = None  # CUDA graph replay, median
+    graph_failure: str = ""  # why there is none
+    kernel_ms: float | None = None  # all kernels of a call added up
+    launch_bound: float | None = None  # 1 − kernel / wall
 
 
 class Ceilings(Settings):

@@ -40,8 +40,11 @@ from bench.measuring import environment
 from bench.measuring.ceilings import Machine, ceilings
 from bench.measuring.cells import Curve, check, curves
 from bench.measuring.claim import sole
+from bench.measuring.cuda_clocks import CudaTimes
+from bench.measuring.energy import Energy
 from bench.measuring.isolation import Failure, Guard, default_guard, outcomes
 from bench.measuring.latency import Latency
+from bench.measuring.nvml import say_if_missing
 from bench.measuring.sizes import encoder_frames
 from bench.measuring.targets import Effort, Job, Measurement, Target, build, measure
 from bench.model import layout
@@ -92,6 +95,8 @@ def profile(
     anything is timed, and where a record cannot be written.
     """
     check(profiling)
+    if profiling.device == "cuda":
+        say_if_missing()
     here = environment.describe(profiling.threads, profiling.device)
     planned = curves(profiling, features, encoder, layouts, here.device)
     setting = SweepSetting(
@@ -240,7 +245,10 @@ def _record(shape: Shape, outcome: Measurement | Failure, here: Environment, swe
         flops=outcome.flops,
         parameters=outcome.parameters,
         batch=outcome.batch,
+        reserved_bytes=outcome.reserved_bytes,
         **_times(outcome.latency),
+        **_energy(outcome.energy),
+        **_clocks(outcome.cuda),
     )
 
 
@@ -252,6 +260,29 @@ def _times(latency: Latency) -> dict[str, Any]:
         "median_low_ms": latency.low,
         "median_high_ms": latency.high,
         "converged": latency.converged,
+        "p20_ms": latency.p20,
+        "p80_ms": latency.p80,
+        "p95_ms": latency.p95,
+        "warm": latency.warm,
+        "disturbed": latency.disturbed,
+        "disturbances": latency.disturbances,
+        "median_over": latency.median_over,
+    }
+
+
+def _energy(energy: Energy | None) -> dict[str, Any]:
+    return {} if energy is None else {"joules": energy.joules_per_pass, "energy_source": energy.source}
+
+
+def _clocks(cuda: CudaTimes | None) -> dict[str, Any]:
+    """The fields of a record that only a GPU fills."""
+    if cuda is None:
+        return {}
+    return {
+        "graph_ms": cuda.graph.median if cuda.graph else None,
+        "graph_failure": cuda.graph_failure,
+        "kernel_ms": cuda.kernel_ms,
+        "launch_bound": cuda.launch_bound,
     }
 
 

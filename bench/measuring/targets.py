@@ -13,15 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-
-import torch
+from typing import Any
 
 from bench.config import STREAMS
 from bench.evidence.records import Shape
 from bench.measuring import streams, subjects, throughput
+from bench.measuring.cuda_clocks import CudaTimes, time_on_cuda
+from bench.measuring.energy import Energy, board, energy_of, rapl
 from bench.measuring.engines import fix_threads, runner, settle
 from bench.measuring.latency import Latency, sample_latency
-from bench.measuring.memory import peak_bytes
+from bench.measuring.memory import cuda_peak, peak_bytes
+from bench.measuring.nvml import first_visible, open_gpu
 from bench.measuring.sizes import encoder_frames
 
 __all__ = ["Effort", "Job", "Measurement", "Target", "build", "encoder_frames", "fix_threads", "measure"]
@@ -66,6 +68,9 @@ class Measurement:
     flops: int | None
     parameters: int
     batch: int
+    reserved_bytes: int | None = None  # CUDA's allocator keeps more than it hands out
+    energy: Energy | None = None
+    cuda: CudaTimes | None = None  # the clocks beside the wall's
 
 
 def build(shape: Shape, scratch: Path | None = None) -> Target:
@@ -93,11 +98,36 @@ def measure(job: Job) -> Measurement:
     target = job.build(shape)
     if shape.engine != "eager" or shape.device_kind == "cuda":
         target.run()
-    latency = sample_latency(
-        target.run, relative_interval=job.effort.relative_interval, time_limit_s=job.effort.time_limit_s
+    clocked = _on_cuda if shape.device_kind == "cuda" else _on_cpu
+    return Measurement(
+        state_bytes=target.state_bytes,
+        flops=target.flops,
+        parameters=target.parameters,
+        batch=batch,
+        **clocked(target.run, job.effort),
     )
-    peak = _peak_bytes(target.run, shape)
-    return Measurement(latency, peak, target.state_bytes, target.flops, target.parameters, batch)
+
+
+def _on_cpu(run: Callable[[], object], effort: Effort) -> dict[str, Any]:
+    latency = sample_latency(
+        run, relative_interval=effort.relative_interval, time_limit_s=effort.time_limit_s
+    )
+    energy = energy_of(run, rapl(), window_s=effort.time_limit_s)
+    return {"latency": latency, "energy": energy, "peak_bytes": peak_bytes(run)}
+
+
+def _on_cuda(run: Callable[[], object], effort: Effort) -> dict[str, Any]:
+    """The graph clock comes last: a capture that fails may leave the allocator in disorder."""
+    peak = cuda_peak(run)
+    energy = energy_of(run, board(open_gpu(first_visible())), window_s=effort.time_limit_s)
+    times = time_on_cuda(run, relative_interval=effort.relative_interval, time_limit_s=effort.time_limit_s)
+    return {
+        "latency": times.wall,
+        "energy": energy,
+        "peak_bytes": peak.allocated_bytes,
+        "reserved_bytes": peak.reserved_bytes,
+        "cuda": times,
+    }
 
 
 def _batch(job: Job) -> int:
@@ -115,13 +145,3 @@ def _batch(job: Job) -> int:
         return throughput.Probe(batch / call_s, call_s)
 
     return throughput.largest(probe, patience_s=job.effort.time_limit_s)
-
-
-def _peak_bytes(run: Callable[[], object], shape: Shape) -> int | None:
-    """Peak above what is resident: of the process on the CPU, of torch's allocator on CUDA."""
-    if shape.device_kind == "cpu":
-        return peak_bytes(run)
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    run()
-    return torch.cuda.max_memory_allocated() - before
