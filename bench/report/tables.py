@@ -190,9 +190,9 @@ def every_profile(store: Store) -> pd.DataFrame:
     utterances, run eagerly; empty where nothing does), work, target, layout, direction, name, mixers,
     seconds, frames, status, reason, converged, samples_ms, median_ms, low_ms, high_ms (95 % of the median;
     the range of the samples where these are too few for an interval), peak_bytes, state_bytes, energy_j,
-    flops, parameters, batch, call_s (speech that one call takes in), and what follows from these: rtf (time over
-    speech), bytes_per_minute (of speech; NaN in a stream), ceiling_share (of the fastest matrix product of
-    any sweep on that machine).
+    flops, parameters, batch, call_s (speech that one call takes in), and what follows from these: rtf
+    (time over speech), bytes_per_minute (of speech; NaN in a stream), ceiling_share (of the fastest matrix
+    product of any sweep on that machine).
     Of throughput batches the times are those of one utterance. Empty where there are no profiles.
     """
     ceilings = ceilings_of(store.sweeps())
