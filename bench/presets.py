@@ -32,6 +32,8 @@ def demo() -> Plan:
 
     The corpus is made in the delivered layout and read by the real loader; training is from log-mels; the
     scores are on Development, Test1 and Test2.
+
+    Time: 2 min 11 s on two cores. The score of made speech means nothing.
     """
     return Plan(
         name="demo",
@@ -221,9 +223,11 @@ def build(name: str) -> Plan:
 
 
 def profile_quick() -> Plan:
-    """Every mixer and encoder on this CPU, to 8,192 encoder frames: under 3 minutes on two cores.
+    """Every mixer and encoder on this CPU, to 8,192 encoder frames.
 
     serbench profile quick
+
+    Time: 1 min 52 s on two cores.
     """
     profiling = Profiling(seconds=(1.0, 10.0, 60.0, 180.0, 655.36), time_limit_s=0.3, cell_limit_s=60.0)
     return Plan(name="quick", tasks=(), profiling=profiling)
