@@ -95,11 +95,11 @@ def _run(arguments: list[str]) -> int:
         return 0 if arguments in (["-h"], ["--help"]) else 2
     default = RunFlags(plan=presets.build(arguments[0]))
     flags = parse(RunFlags, f"serbench run {arguments[0]}", arguments[1:], default)
-    from bench.training import grid
+    from bench.training import grid, ranks
 
     plan = grid.resolved(flags.plan, flags.places.folders())
     failed = _train_plan(plan, flags.places.folders(), flags.workers)
-    if int(os.environ.get("RANK", "0")):  # of processes that share the work (torchrun) the first goes on
+    if not ranks.first():  # of processes that share the work
         return 0
     if flags.profile:
         _profile_plan(plan, flags.places.results)

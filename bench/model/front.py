@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from bench import config
 from mixers.contract import silence
+from mixers.ops.packing import packed, places
 
 
 class LayerSum(nn.Module):
@@ -83,8 +84,8 @@ def joined(
     if mask is None and text_mask is None:
         return x, None
     real = torch.cat([_stated(mask, speech), _stated(text_mask, text)], 1)
-    order = (~real).byte().argsort(dim=1, stable=True)
-    return x.gather(1, order.unsqueeze(-1).expand_as(x)), real.gather(1, order)
+    place = places(real)
+    return packed(x, place), packed(real, place)
 
 
 def _stated(mask: Tensor | None, x: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ from bench.evidence.records import Parameters
 from bench.model.encoder import MaskedBatchNorm
 from bench.model.model import Model, size
 from bench.model.pooling import masked_softmax
+from mixers.contract import silence
+from mixers.ops.packing import packed, places
 
 
 def build(
@@ -104,10 +106,8 @@ def _real_first(frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
     A forward LSTM knows nothing of what comes after, and attention does not care where a frame stands.
     """
-    order = (~mask).int().argsort(dim=1, stable=True)
-    mask = mask.gather(1, order)
-    frames = frames.gather(1, order.unsqueeze(-1).expand_as(frames))
-    return frames.masked_fill(~mask.unsqueeze(-1), 0), mask
+    place = places(mask)
+    return packed(silence(frames, mask), place), packed(mask, place)
 
 
 def _batch_normed(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:

@@ -21,7 +21,7 @@ from bench.evidence.reported import Reported, read
 from bench.evidence.store import Store, atomic
 from bench.report import curve_table, data_files, figures, latex, leaderboard, model_card, page
 from bench.report.sweeps import note as sweep_note
-from bench.report.tables import BASELINE, every_profile, profile_table, score_tables
+from bench.report.tables import BASELINE, every_profile, plain, score_tables
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _read(results: Path, baseline: str) -> Evidence:
     return Evidence(
         accuracy=accuracy,
         groups=groups,
-        profiles=profile_table(store),
+        profiles=plain(costs),
         costs=costs,
         sweeps=store.sweeps(),
         ops=ops,

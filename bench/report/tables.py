@@ -178,8 +178,12 @@ def _interval_columns(name: str, estimated: Estimate | None) -> dict[str, float]
 
 def profile_table(store: Store) -> pd.DataFrame:
     """The rows of `every_profile` that stand beside a leaderboard: of the plain regime."""
-    table = every_profile(store)
-    return table if table.empty else table[table["regime"] == ""].reset_index(drop=True)
+    return plain(every_profile(store))
+
+
+def plain(profiles: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the plain regime."""
+    return profiles if profiles.empty else profiles[profiles["regime"] == ""].reset_index(drop=True)
 
 
 def every_profile(store: Store) -> pd.DataFrame:
