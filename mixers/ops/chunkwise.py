@@ -98,10 +98,10 @@ class _Carry(Function):
         states = state.new_empty(*writing.shape[:2], *state.shape[1:])
         states[:, 0] = state
         _multiply(writing[:, :-1].mT, values[:, :-1], states[:, 1:])
-        chunks = states.unbind(1)
-        for n, after in enumerate(chunks[1:]):
-            after.addcmul_(decay[:, n], chunks[n])
-        last = torch.addcmul(writing[:, -1].mT @ values[:, -1], decay[:, -1], chunks[-1])
+        chunks, fades = states.unbind(1), decay.unbind(1)
+        for before, fade, after in zip(chunks[:-1], fades[:-1], chunks[1:], strict=True):
+            after.addcmul_(fade, before)
+        last = torch.addcmul(writing[:, -1].mT @ values[:, -1], fades[-1], chunks[-1])
         ctx.save_for_backward(decay, writing, values, states)
         return states, last
 
@@ -110,10 +110,10 @@ class _Carry(Function):
     def backward(ctx: Any, d_states: Tensor, d_last: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """`d_states` is written over, as the states have one reader: it then holds the writes' gradients."""
         decay, writing, values, states = ctx.saved_tensors
-        d_after = (*d_states.unbind(1)[1:], d_last)
+        d_after, fades = (*d_states.unbind(1)[1:], d_last), decay.unbind(1)
         for n in range(len(d_after) - 1, 0, -1):
-            d_after[n - 1].addcmul_(decay[:, n], d_after[n])
-        d_state = torch.addcmul(d_states[:, 0], decay[:, 0], d_after[0])
+            d_after[n - 1].addcmul_(fades[n], d_after[n])
+        d_state = torch.addcmul(d_states[:, 0], fades[0], d_after[0])
         d_decay, d_writing, d_values = (torch.empty_like(x) for x in (decay, writing, values))
         d_decay[:, :-1] = _inner(d_states[:, 1:], states[:, :-1], decay)
         _multiply(values[:, :-1], d_states[:, 1:].mT, d_writing[:, :-1])

@@ -50,22 +50,29 @@ class HeadGated(Function):
     def backward(
         ctx: Any, d_scores: Tensor, d_reading: Tensor, d_writing: Tensor, d_total: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, None]:
+        """`d_reading` and `d_writing` are written over, as what they are of has one reader each."""
         q, k, between, from_start, to_end, scores, reading, writing, total = ctx.saved_tensors
-        pairs = _over_heads(d_scores * between, q)
-        d_q = add_product(_over_heads(d_reading * from_start, q), pairs, k)
-        d_k = add_product(_over_heads(d_writing * to_end, k), pairs.mT, q)
         weighed = d_scores * scores
-        written = (d_writing * writing).sum(-1, keepdim=True)
         g_grad = weighed.sum(-1, keepdim=True) - weighed.sum(-2).unsqueeze(-1)
-        g_grad = sum_from(g_grad + (d_reading * reading).sum(-1, keepdim=True) - written)
+        written = _dot(d_writing, writing)
+        g_grad = sum_from(g_grad + _dot(d_reading, reading) - written)
+        pairs = _over_heads(d_scores * between, q)
+        d_q = add_product(_over_heads(d_reading.mul_(from_start), q), pairs, k)
+        d_k = add_product(_over_heads(d_writing.mul_(to_end), k), pairs.mT, q)
         return d_q, d_k, g_grad + written.sum(-2, keepdim=True) + total * d_total, None
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Σ a ∘ b over the last axis, which stays."""
+    return (a * b).sum(-1, keepdim=True)
 
 
 def _gated(
     q: Tensor, k: Tensor, between: Tensor, from_start: Tensor, to_end: Tensor, total: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     scores = torch.bmm(q.flatten(0, 2), k.flatten(0, 2).mT).view(*q.shape[:-1], k.shape[-2])
-    return scores * between, q * from_start, k * to_end, total
+    alone = scores.shape == between.shape  # no other head has them, so they may be written over
+    return scores.mul_(between) if alone else scores * between, q * from_start, k * to_end, total
 
 
 def _decays(g: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -87,6 +87,7 @@ class _Segments(Function):
             state, of_state = segment.after, (learns,) * num_states
             if learns:
                 ctx.segments.append(segment)
+            del segment  # or the next one would be written beside it, outside the cache
         assert whole is not None
         return whole, *(x.detach() for x in state)
 
