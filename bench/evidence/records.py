@@ -213,6 +213,14 @@ class ProfileRecord(Settings):
     kernel_ms: float | None = None  # all kernels of a call added up
     launch_bound: float | None = None  # 1 − kernel / wall
 
+    @property
+    def trusted_ms(self) -> tuple[float, ...]:
+        """The samples that the median is taken over."""
+        if self.median_over != "undisturbed":
+            return self.samples_ms
+        pairs = zip(self.samples_ms, self.disturbed, strict=True)
+        return tuple(sample for sample, disturbed in pairs if not disturbed)
+
 
 class Ceilings(Settings):
     """The most that a machine was seen to do in a sweep."""

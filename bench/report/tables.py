@@ -192,11 +192,11 @@ def every_profile(store: Store) -> pd.DataFrame:
     Columns: hardware (text: device, threads, and what differs from batch 1 in float32), device, network
     (hash, as in `accuracy_table`), setting, regime (text: what differs from a forward pass of equally long
     utterances, run eagerly; empty where nothing does), work, target, layout, direction, name, mixers,
-    seconds, frames, status, reason, converged, samples_ms, median_ms, low_ms, high_ms (95 % of the median;
-    the range of the samples where these are too few for an interval), peak_bytes, state_bytes, energy_j,
-    flops, parameters, batch, call_s (speech that one call takes in), and what follows from these: rtf
-    (time over speech), bytes_per_minute (of speech; NaN in a stream), ceiling_share (of the fastest matrix
-    product of any sweep on that machine).
+    seconds, frames, status, reason, converged, samples_ms (those that the median is taken over), median_ms,
+    low_ms, high_ms (95 % of the median; the range of the samples where these are too few for an interval),
+    peak_bytes, state_bytes, energy_j, flops, parameters, batch, call_s (speech that one call takes in), and
+    what follows from these: rtf (time over speech), bytes_per_minute (of speech; NaN in a stream),
+    ceiling_share (of the fastest matrix product of any sweep on that machine).
     Of throughput batches the times are those of one utterance. Empty where there are no profiles.
     """
     ceilings = ceilings_of(store.sweeps())
@@ -237,12 +237,12 @@ def _profile_row(profile: ProfileRecord, ceilings: Mapping[Machine, Ceilings]) -
 def _times(profile: ProfileRecord) -> dict[str, Any]:
     """Samples, median and its interval in ms: of one call, or (throughput) of an utterance of it."""
     share = _batch(profile) if profile.shape.batch == "throughput" else 1
-    samples = tuple(sample / share for sample in profile.samples_ms)
+    samples = tuple(sample / share for sample in profile.trusted_ms)
     return {
         "samples_ms": samples,
         "median_ms": _number(profile.median_ms) / share,
-        "low_ms": _bound(profile.median_low_ms, min, profile.samples_ms) / share,
-        "high_ms": _bound(profile.median_high_ms, max, profile.samples_ms) / share,
+        "low_ms": _bound(profile.median_low_ms, min, profile.trusted_ms) / share,
+        "high_ms": _bound(profile.median_high_ms, max, profile.trusted_ms) / share,
     }
 
 

@@ -104,6 +104,15 @@ def test_too_few_samples_give_no_interval(store):
     assert np.isnan(found["faster_than_softmax_s_high"])
 
 
+def test_disturbed_samples_take_no_part_in_growth(store):
+    record = next(r for r in store.profiles() if r.shape.seconds == LENGTHS[-1])
+    calm = record.samples_ms
+    marked = {"samples_ms": (*calm, 1e6, 1e6), "disturbed": (*(False,) * len(calm), True, True)}
+    before = row(store, record.shape.system.layout)
+    store.write(record.model_copy(update={**marked, "median_over": "undisturbed"}))
+    assert row(store, record.shape.system.layout)["growth_high"] == before["growth_high"]
+
+
 def test_an_utterance_of_a_throughput_batch_is_what_is_compared(store):
     store.write(profile(lambda n: 80.0, "retnet", 10.0, batch="throughput"))  # no batch was found
     with_batch = profile(lambda n: 80.0, "softmax", 10.0, batch="throughput").model_copy(update={"batch": 8})
