@@ -48,11 +48,12 @@ def recordings(manifest: Manifest, cache: Path, *, skip_bad: bool = False) -> Fe
     """Utterance → samples (N,) float32 at 16 kHz, decoded when asked for.
 
     `frames` are the hidden states that they will have, by the files' headers.
-    Files whose header tells that they cannot be used are as in `bench.features.cache.prepare`.
+    Files whose header tells that they cannot be used are as in `bench.features.cache.prepare`; to skip them
+    all are decoded once, as damage that a header hides would stop training later.
     """
     if manifest.parts:
         return joined({part.corpus: recordings(part, cache, skip_bad=skip_bad) for part in manifest.parts})
-    found = headers.scan(manifest, cache)
+    found = headers.scan(manifest, cache, decoded=skip_bad)
     good = found[found["samples"] > 0]
     skipped = listed(manifest, _problems(found), skip_bad and len(good) > 0)
     paths = dict(zip(good["utterance"], good["path"], strict=True))

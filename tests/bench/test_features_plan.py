@@ -318,6 +318,20 @@ class TestHeaders:
         ):
             store[few.table["utterance"].iat[0]]
 
+    def test_to_skip_bad_files_all_are_decoded_once(self, few, tmp_path, monkeypatch):
+        root = tmp_path / "corpus"
+        shutil.copytree(few.root, root)
+        soundfile.write(root / few.table["path"].iat[0], np.full(16_000, np.nan), 16_000, subtype="FLOAT")
+        manifest = Manifest(**(vars(few) | {"root": root}))
+        assert len(recordings(manifest, tmp_path)) == 12
+        opened, real = [], headers.decode
+        monkeypatch.setattr(headers, "decode", lambda path: opened.append(path) or real(path))
+        for _ in range(2):
+            store = recordings(manifest, tmp_path, skip_bad=True)
+            assert [problem.reason for problem in store.skipped] == ["16000 NaN or infinite samples"]
+            assert len(store) == 11
+        assert len(opened) == 13  # the bad one again: it may have been mended
+
 
 def test_a_recording_found_bad_while_caching_is_listed_or_skipped(few, features, folders, tmp_path):
     root = tmp_path / "corpus"
