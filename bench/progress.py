@@ -8,6 +8,7 @@ with transfer("archive.zip") as report:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -18,6 +19,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -34,7 +36,7 @@ def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with _progress(*columns) as progress:
         yield from progress.track(items, total=total, description=description)
 
 
@@ -48,6 +50,12 @@ def transfer(description: str) -> Iterator[Callable[[int, int | None], None]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with _progress(*columns) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _progress(*columns: ProgressColumn) -> Progress:
+    """A bar where standard error is a terminal, and nothing elsewhere: in a file, or in a notebook."""
+    console = Console(stderr=True, force_jupyter=False)
+    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())

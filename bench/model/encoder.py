@@ -29,6 +29,7 @@ class Subsampling(nn.Module):
         self, num_mels: int, channels: int, d_model: int, rate: int, direction: config.Direction
     ) -> None:
         super().__init__()
+        self.num_mels = num_mels
         self.strides = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[rate]
         widths = (1, channels, 2 * channels)
         self.convolutions = nn.ModuleList(

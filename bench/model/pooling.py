@@ -31,7 +31,12 @@ class AttentivePooling(nn.Module):
         weights = self.weights(x, mask).to(x.dtype).unsqueeze(1)
         mean = weights @ x
         variance = weights @ (x - mean).square()
-        return torch.cat([mean, (variance + 1e-5).sqrt()], -1).squeeze(1)
+        return statistics(mean, variance).squeeze(1)
+
+
+def statistics(mean: Tensor, variance: Tensor) -> Tensor:
+    """Mean and standard deviation (…, D) as one vector (…, 2·D)."""
+    return torch.cat([mean, (variance + 1e-5).sqrt()], -1)
 
 
 class QueryPooling(nn.Module):

@@ -46,6 +46,16 @@ class Recogniser(Model):
         """Frames (B, T, M) or hidden states (B, T, L, M), text (B, W, N), their masks → (B, num_outputs)."""
         return self.head(self.pooling(*self.encoder(frames, mask, text, text_mask)))
 
+    def attention(
+        self,
+        frames: Tensor,
+        mask: Tensor | None = None,
+        text: Tensor | None = None,
+        text_mask: Tensor | None = None,
+    ) -> Tensor:
+        """The share of each encoder frame in the pooled vector, (B, ⌈T/subsampling⌉ + W); 0 on padding."""
+        return self.pooling.weights(*self.encoder(frames, mask, text, text_mask))
+
     def parameter_counts(self) -> Parameters:
         """Trained parameters in all, in the mixers, and the feed-forward width."""
         blocks = list(self.encoder.blocks)

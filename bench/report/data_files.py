@@ -27,6 +27,7 @@ SYSTEM = (
     *("layout", "direction", "name", "mixers", "parameters", "train_s", "cells_ok", "failures", "comparable"),
     *("note", "folds", "seeds", "utterances", "speakers", "support"),
 )
+NESTED = ("support", "confusions")  # left out of the CSV file
 _DIFFERENCE = {
     "value": "delta",
     "low": "delta_low",
@@ -43,7 +44,7 @@ _CSV_COSTS |= {"exported_bytes": "exported_{}s_bytes", "seconds": "measured_{}s_
 def csv(accuracy: pd.DataFrame, profiles: pd.DataFrame) -> str:
     """One row a system: the columns of the accuracy table, then what its encoder costs.
 
-    Those of attributes are left out where none were trained.
+    Those of attributes are left out where none were trained, and those that hold several numbers always.
 
     The costs stand in `hardware_<n>` and, at 10, 60 and 400 s, `latency_<s>s_ms_<n>`,
     `memory_<s>s_bytes_<n>`, `measured_<s>s_s_<n>` (the length that was measured), `pareto_<s>s_<n>` and,
@@ -58,7 +59,7 @@ def csv(accuracy: pd.DataFrame, profiles: pd.DataFrame) -> str:
 
 def _csv_rows(rows: pd.DataFrame, found: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for _, row in rows.iterrows():
-        columns = {str(name): value for name, value in row.items() if name != "support"}
+        columns = {str(name): value for name, value in row.items() if name not in NESTED}
         columns |= {name: " ".join(row[name]) for name in ("emotions", "attributes", "mixers") if name in row}
         columns["failures"] = "; ".join(row["failures"])
         own = _of(row, found)

@@ -127,6 +127,24 @@ def score(predictions: Predictions, runs: Sequence[RunRecord], folds: set[int], 
     )
 
 
+def confusions(
+    predictions: Predictions, runs: Sequence[RunRecord], scored: Scored | None, split: str
+) -> dict[str, list[int]]:
+    """Confusion counts (C · C, row by row of the reference) of every finished run, by its id.
+
+    Runs that were scored are at hand; the predictions of others (of a seed that lacks a fold) are read. None
+    where no emotions are told apart.
+    """
+    known = scored.codes if scored else {}
+    found = {}
+    for run in runs:
+        if run.status == "ok" and run.emotions:
+            code = known.get(run.id) or _coded(predictions, run, predictions.of(run, split))
+            assert code is not None
+            found[run.id] = code.by_speaker().sum(0).ravel().tolist()
+    return found
+
+
 def _confusions(codes: Sequence[Coded | None], speakers: int) -> npt.NDArray[np.int64]:
     """Counts (speaker, C, C) of one seed, summed over its folds; C is 0 where there are no emotions."""
     found = [code.by_speaker() for code in codes if code]
@@ -150,9 +168,10 @@ def _seeds_to_score(runs: Sequence[RunRecord], folds: set[int]) -> dict[int, lis
 
 
 def _coded(
-    predictions: Predictions, run: RunRecord, table: pd.DataFrame, speakers: Sequence[str]
+    predictions: Predictions, run: RunRecord, table: pd.DataFrame, speakers: Sequence[str] = ()
 ) -> Coded | None:
-    """A run's emotions as numbers; None where it tells none apart."""
+    """A run's emotions as numbers; None where it tells none apart. Without `speakers`: those of the table."""
+    speakers = speakers or sorted(table["speaker"].unique())
     with predictions.naming(run):
         return confusion.coded(table, run.emotions, speakers) if run.emotions else None
 

@@ -26,10 +26,10 @@ from bench.evidence.records import Ceilings, Label, ProfileRecord, RunRecord
 from bench.evidence.speech import speech_s
 from bench.evidence.store import Store
 from bench.report import units
-from bench.report.comparisons import Compared, comparisons
+from bench.report.comparisons import Compared, Key, comparisons
 from bench.report.contrasts import DIFFERENCES, RANKS, SPREAD, contrasts, spread_columns
 from bench.report.grouping import group_rows
-from bench.report.scoring import Scored, estimates, headline, resample
+from bench.report.scoring import Scored, confusions, estimates, headline, resample
 from bench.report.sweeps import Machine, ceilings_of
 
 BASELINE = "softmax"
@@ -43,8 +43,9 @@ def accuracy_table(store: Store, baseline: str = BASELINE) -> pd.DataFrame:
     trained; either may be none), folds_expected, seeds_expected, split, baseline (a layout). The system:
     layout, direction, name, mixers, parameters, train_s (mean of a cell), cells_ok, failures (one text a
     failed cell), comparable, note (why not). Its scores: folds, seeds, utterances, speakers, support
-    (utterances by emotion); uar, macro_f1, wa and recall_<emotion>, ccc (the mean) and ccc_<attribute>, each
-    with _low and _high (95 %), NaN where not trained.
+    (utterances by emotion), confusions (counts, row by row of the reference, by the id of a finished run);
+    uar, macro_f1, wa and recall_<emotion>, ccc (the mean) and ccc_<attribute>, each with _low and _high
+    (95 %), NaN where not trained.
 
     Of the headline score, which orders the rows (UAR, or ccc where attributes alone are trained): delta,
     delta_low, delta_high, p, p_adjusted and detectable (less the baseline's in the same direction, paired:
@@ -84,11 +85,16 @@ def _accuracy_rows(compared: Compared, baseline: str) -> list[dict[str, Any]]:
         | _system_columns(compared.systems[key])
         | {"note": compared.notes[key], "comparable": not compared.notes[key]}
         | _scored_columns(compared.scored[key])
+        | {"confusions": _confusions(compared, key)}
         | _score_columns(found.get(key, {}), compared.runs[0].emotions)
         | contrasted.get(key, dict.fromkeys((*DIFFERENCES, *RANKS), np.nan))
         | _spread_columns(compared.scored[key])
         for key in compared.scored
     ]
+
+
+def _confusions(compared: Compared, key: Key) -> dict[str, list[int]]:
+    return confusions(compared.predictions, compared.systems[key], compared.scored[key], compared.split)
 
 
 def _spread_columns(scored: Scored | None) -> dict[str, float]:

@@ -4,6 +4,7 @@ trained = checkpoint.load(Path("results/checkpoints/<id>.pt"))
 trained.probabilities(waveform)         # emotion → probability
 trained.recognise(waveform)             # these, and attribute → value
 trained.recognise(waveform, "so what")  # of a model that reads what is said
+trained.model(*trained.hear(waveform))  # outputs as they leave the model
 
 Frozen encoders are no part of a checkpoint: they are loaded by name, and refused where their digest differs.
 """
@@ -52,7 +53,7 @@ class Trained:
         reads text.
         """
         widths = parts(self.cell.recipe, len(self.emotions))
-        logits, scaled = self.model(*self._heard(waveform, transcript))[0].split(widths)
+        logits, scaled = self.model(*self.hear(waveform, transcript))[0].split(widths)
         values = from_unit(scaled).tolist()
         probabilities = dict(zip(self.emotions, logits.softmax(-1).tolist(), strict=True))
         return probabilities | {name: values[ATTRIBUTES.index(name)] for name in self.attributes}
@@ -62,8 +63,8 @@ class Trained:
         recognised = self.recognise(waveform, transcript)
         return {emotion: recognised[emotion] for emotion in self.emotions}
 
-    def _heard(self, waveform: np.ndarray, transcript: str) -> Heard:
-        """A batch of one."""
+    def hear(self, waveform: np.ndarray, transcript: str = "") -> Heard:
+        """What `model` is given of one utterance: frames (1, T, M), mask, perhaps text."""
         samples = torch.from_numpy(waveform)
         if self.encoders is not None:
             return self.encoders(samples[None], torch.ones(1, len(samples), dtype=torch.bool), [transcript])

@@ -231,6 +231,7 @@ def test_a_head_sorts_by_its_column_and_again_the_other_way(opened, ravdess):
     ranked = ravdess[ravdess["comparable"]].sort_values("wa", ascending=False, kind="stable")
     unplaced = len(ravdess) - len(ranked)
     expected = [units.percent(value) for value in ranked["wa"]]
+    page.get_by_role("button", name="All columns").click()
     head(page, "WA %").click()
     assert column(page, "WA %")[:-unplaced] == expected
     assert page.locator("#leaderboard [aria-sort]").get_attribute("aria-sort") == "descending"
@@ -253,12 +254,63 @@ def test_systems_without_a_place_stay_last_and_values_that_are_missing_after_the
 def test_the_filter_keeps_the_systems_that_hold_every_word_and_says_how_many(opened, ravdess):
     page = opened(place_of(ravdess))
     page.get_by_label("Filter").fill("softmax mamba")
-    assert column(page, "System") == ["Mamba-2 ×3 + Softmax"] * 2
+    names = ["Mamba-2 ×3 + Softmax", "Mamba-2 ×3 + Softmax, causal"]
+    assert sorted(column(page, "System")) == names
     assert page.locator("#leaderboard [role=status]").inner_text() == f"2 of {len(ravdess)} systems"
     page.locator("#leaderboard").get_by_label("Direction").select_option("causal")
     assert column(page, "Direction") == ["causal"]
     page.get_by_label("Filter").fill("")
     assert set(column(page, "Direction")) == {"causal"}
+
+
+# What fits
+
+
+IN_VIEW = """(() => {
+    const edge = document.querySelector("#leaderboard .scroller").getBoundingClientRect().right;
+    return [...document.querySelectorAll("#leaderboard thead th")]
+        .filter((head) => head.checkVisibility() && head.getBoundingClientRect().right <= edge)
+        .map((head) => head.querySelector(".words").textContent);
+})()"""
+
+
+def shown(page) -> list[str]:
+    """The heads of the leaderboard that can be seen without scrolling sideways."""
+    return page.evaluate(IN_VIEW)
+
+
+DECIDING = ["p", "Group", "Rank", "Latency at 10 s", "Memory at 10 s"]
+
+
+def test_what_decides_between_systems_is_in_view_on_a_laptop_and_the_rest_on_request(opened, tables, ravdess):
+    page = opened(place_of(ravdess))
+    assert shown(page) == ["#", "System", "UAR\u00a0%", "Δ to softmax", *DECIDING]
+    button = page.get_by_role("button", name="All columns")
+    assert button.get_attribute("aria-pressed") == "false"
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    for name in ("Direction", "Macro-F1 %", "WA %", "Parameters", "Folds × seeds"):
+        assert head(page, name).is_visible()
+    button.click()
+    assert not head(page, "WA %").is_visible()
+    rows = tables[0][tables[0]["split"] == "test1"]  # with attributes beside the emotions
+    assert shown(opened(place_of(rows)))[-5:] == DECIDING
+
+
+def test_an_order_by_a_column_ends_when_that_is_folded_away(opened, ravdess):
+    page = opened(place_of(ravdess))
+    best_first = column(page, "#")
+    button = page.get_by_role("button", name="All columns")
+    button.click()
+    head(page, "WA %").click()
+    head(page, "WA %").click()
+    assert column(page, "#") != best_first
+    button.click()
+    assert column(page, "#") == best_first
+
+
+def test_a_phone_shows_the_best_score_beside_the_name(opened, ravdess):
+    assert "UAR\u00a0%" in shown(opened(place_of(ravdess), viewport={"width": 390, "height": 844}))
 
 
 # Charts

@@ -201,6 +201,20 @@ def test_confusions_are_those_of_the_predictions(store, data):
     assert compared > 50
 
 
+def test_the_predictions_of_a_run_are_read_once(store, monkeypatch):
+    """Also of runs that are not scored, such as those of a seed that lacks a fold."""
+    asked = []
+    reading = Store.predictions
+    monkeypatch.setattr(
+        Store,
+        "predictions",
+        lambda store, name, *columns: asked.append(name) or reading(store, name, *columns),
+    )
+    again = Store(store.root)
+    page.html(again, accuracy_table(again), profile_table(again))
+    assert sorted(asked) == sorted(run.id for run in store.runs() if run.status == "ok")
+
+
 def test_every_run_has_its_curve_machine_and_settings(store, data):
     shown = {run["id"]: (base, run) for base, runs in data["runs"]["of"].items() for run in runs}
     records = store.runs()

@@ -17,11 +17,9 @@ from typing import Any
 import pandas as pd
 
 from bench.config import content_id
-from bench.evidence import confusion
 from bench.evidence.comparison import comparison
 from bench.evidence.records import Epoch, RunRecord
 from bench.evidence.store import Store
-from bench.report.page.data import base_of
 
 _CURVES = {"loss": "train_loss", "uar": "dev_uar", "f1": "dev_macro_f1", "ccc": "dev_ccc"}
 
@@ -30,16 +28,14 @@ def drilldown(store: Store, accuracy: pd.DataFrame) -> dict[str, Any]:
     """Every run under the base of its comparison, by system, seed and fold; see the module's text."""
     if accuracy.empty:
         return {"of": {}, "settings": {}, "machines": []}
-    splits: dict[str, list[str]] = defaultdict(list)
-    for _, row in accuracy.drop_duplicates("comparison").iterrows():
-        splits[base_of(row)].append(row["split"])
+    confusions = _confusions(accuracy)
     machines: dict[str, int] = {}
     of: dict[str, list[dict[str, Any]]] = defaultdict(list)
     settings: dict[str, dict[str, Any]] = {}
     for record in sorted(store.runs(), key=_order):
         base = content_id(comparison(record))
         settings.setdefault(base, _settings(record))
-        found = _run(record, _confusions(store, record, splits[base]))
+        found = _run(record, confusions[record.id])
         of[base].append(found | {"machine": machines.setdefault(_machine(record), len(machines))})
     return {"of": of, "settings": settings, "machines": [json.loads(text) for text in machines]}
 
@@ -91,17 +87,13 @@ def _shortened(scores: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 6) for name, value in scores.items() if not name.startswith("recall_")}
 
 
-def _confusions(store: Store, run: RunRecord, splits: Sequence[str]) -> dict[str, list[int]]:
-    """Confusion counts by split, row by row (reference); none where no emotions were told apart."""
-    if run.status != "ok" or not run.emotions:
-        return {}
-    columns = ["split", "label", *(f"logit_{emotion}" for emotion in run.emotions)]
-    tables = store.predictions(run.id, columns).assign(speaker="").groupby("split")
-    return {
-        str(split): confusion.by_speaker(rows, run.emotions, [""])[0].ravel().tolist()
-        for split, rows in tables
-        if split in splits
-    }
+def _confusions(accuracy: pd.DataFrame) -> dict[str, dict[str, list[int]]]:
+    """Confusion counts by run and split, row by row (reference); none where no emotions were told apart."""
+    found: dict[str, dict[str, list[int]]] = defaultdict(dict)
+    for split, runs in zip(accuracy["split"], accuracy["confusions"], strict=True):
+        for name, counts in runs.items():
+            found[name][split] = counts
+    return found
 
 
 def _settings(run: RunRecord) -> dict[str, Any]:

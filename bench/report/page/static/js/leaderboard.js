@@ -20,7 +20,7 @@ export function leaderboard(data, comparison, state) {
   const draw = () => {
     const systems = ordered(comparison.systems, columns, state).filter((system) => passes(system, state));
     heads.forEach((cell, index) => mark(cell, columns[index], state));
-    body.replaceChildren(...systems.map((system) => row(columns, system)));
+    body.replaceChildren(...systems.map((system) => row(columns, system, state)));
     count.textContent = systems.length === comparison.systems.length
       ? counted(systems.length, "system")
       : `${systems.length} of ${counted(comparison.systems.length, "system")}`;
@@ -33,7 +33,7 @@ export function leaderboard(data, comparison, state) {
   return h("section", { id: "leaderboard", "aria-labelledby": "leaderboard-head" },
     h("h3", { id: "leaderboard-head" }, "Leaderboard"),
     h("div", { class: "controls" }, search(state, "query", "Filter"), directionChoice(comparison, state),
-      ...machineChoices(data, comparison, state), count),
+      ...machineChoices(data, comparison, state), moreSwitch(columns, state), count),
     scroller(`Leaderboard of ${comparison.title}, scrollable`, table),
     failures(comparison));
 }
@@ -54,44 +54,54 @@ function directionChoice(comparison, state) {
     directions.length > 1 ? [["", "both"], ...directions.map((direction) => [direction, direction])] : []);
 }
 
+/** Shows the columns that are folded away; hiding them again ends an order by one of them. */
+function moreSwitch(columns, state) {
+  const flip = () => {
+    const ordering = columns.find((column) => column.key === state.sort.key);
+    const sort = state.more && ordering?.more ? { key: "place", down: false } : state.sort;
+    state.set({ more: !state.more, sort });
+  };
+  const button = h("button", { type: "button", class: "quiet", click: flip }, "All columns");
+  const draw = () => button.setAttribute("aria-pressed", String(state.more));
+  state.listen(draw);
+  draw();
+  return button;
+}
+
 function passes(system, { query, only }) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const text = `${system.name} ${system.layout} ${system.direction} ${system.note}`.toLowerCase();
   return (!only || system.direction === only) && words.every((word) => text.includes(word));
 }
 
-/* Columns: { key, head, value, cell, wide?, text?, down? }; `value` sorts, `down`: largest first. */
+/* Columns: { key, head, value, cell, wide?, text?, down?, more? }; `value` sorts, `down`: largest first,
+   `more`: folded away until asked for, so that what decides between systems fits on a small screen. */
 
 function columnsOf(data, comparison, state) {
   return [
     { key: "place", head: () => "#", value: (system) => system.place, cell: (system) => String(system.place ?? "") },
     { key: "name", head: () => "System", value: (system) => system.name, cell: (system) => systemCell(data, comparison, system), text: true, name: true },
-    ...directionColumn(comparison),
     scoreColumn(data, comparison),
     ...differenceColumn(comparison),
     ...contrastColumns(comparison),
-    ...plainScores(comparison),
-    { key: "parameters", head: () => "Parameters", value: (system) => system.parameters, cell: (system) => thousands(system.parameters) },
     ...(comparison.machines.length ? Object.entries(COSTS).map(([key, cost]) => costColumn(key, cost, data, comparison, state)) : []),
-    { key: "scored", head: () => "Folds × seeds", value: (system) => system.folds * system.seeds, cell: scored, text: true, down: true },
+    ...directionColumn(comparison),
+    ...plainScores(comparison),
+    { key: "parameters", head: () => "Parameters", value: (system) => system.parameters, cell: (system) => thousands(system.parameters), more: true },
+    { key: "scored", head: () => "Folds × seeds", value: (system) => system.folds * system.seeds, cell: scored, text: true, down: true, more: true },
   ];
 }
 
 function systemCell(data, comparison, system) {
   const address = `#/${comparison.id}/${encodeURIComponent(keyOf(system))}`;
-  const name = mixed(comparison) ? system.name.replace(/, causal$/, "") : system.name;
   const why = system.note ? h("span", { class: "why" }, own(system.note)) : null;
-  return [swatch(data.looks, system.look), h("a", { href: address, "aria-haspopup": "dialog" }, own(name)), why];
+  return [swatch(data.looks, system.look), h("a", { href: address, "aria-haspopup": "dialog" }, own(system.name)), why];
 }
 
-function mixed(comparison) {
-  return new Set(comparison.systems.map((system) => system.direction)).size > 1;
-}
-
-function directionColumn(comparison) {
-  if (!mixed(comparison)) return [];
+function directionColumn({ systems }) {
   const value = (system) => system.direction;
-  return [{ key: "direction", head: () => "Direction", value, cell: value, text: true }];
+  if (new Set(systems.map(value)).size < 2) return [];
+  return [{ key: "direction", head: () => "Direction", value, cell: value, text: true, more: true }];
 }
 
 function scoreColumn(data, comparison) {
@@ -129,16 +139,20 @@ function differenceColumn(comparison) {
 
 function contrastColumns({ systems }) {
   const all = [
-    { key: "p", head: () => "p (Holm)", value: (system) => system.p, cell: (system) => probability(system.p) },
-    { key: "group", head: () => "Rank group", value: (system) => system.group, cell: (system) => String(system.group ?? MISSING) },
+    { key: "p", head: () => "p", value: (system) => system.p, cell: (system) => probability(system.p) },
+    { key: "group", head: () => "Group", value: (system) => system.group, cell: (system) => String(system.group ?? MISSING) },
     {
       key: "ranks",
-      head: () => "Ranks",
+      head: () => "Rank",
       value: (system) => system.rankLow,
-      cell: (system) => (system.rankLow === null ? MISSING : `${system.rankLow}–${system.rankHigh}`),
+      cell: (system) => (system.rankLow === null ? MISSING : span(system.rankLow, system.rankHigh)),
     },
   ];
   return all.filter((column) => systems.some((system) => (column.value(system) ?? null) !== null));
+}
+
+function span(low, high) {
+  return low === high ? String(low) : `${low}–${high}`;
 }
 
 function probability(p) {
@@ -155,6 +169,7 @@ function plainScores(comparison) {
     value: (system) => system.scores[name]?.[0] ?? null,
     cell: (system) => SCORES[name].written(system.scores[name]?.[0]),
     down: true,
+    more: true,
   }));
 }
 
@@ -238,7 +253,8 @@ function sorted(column, sort) {
   return { key: column.key, down: !sort.down };
 }
 
-function mark(cell, column, { sort }) {
+function mark(cell, column, { sort, more }) {
+  cell.hidden = Boolean(column.more) && !more;
   const active = sort.key === column.key;
   cell.querySelector(".words").textContent = column.head().replace(" %", "\u00a0%");
   cell.querySelector(".arrow").textContent = active ? (sort.down ? "▼" : "▲") : "";
@@ -250,9 +266,9 @@ function classes(column) {
   return [column.text ? "text" : "number", column.name && "name", column.wide && "wide"].filter(Boolean).join(" ");
 }
 
-function row(columns, system) {
+function row(columns, system, { more }) {
   const cells = columns.map((column) => {
-    const attributes = { class: classes(column) };
+    const attributes = { class: classes(column), hidden: Boolean(column.more) && !more };
     return column.name ? h("th", { scope: "row", ...attributes }, column.cell(system)) : h("td", attributes, column.cell(system));
   });
   const charts = () => document.querySelector("#charts");

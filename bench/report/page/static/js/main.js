@@ -80,7 +80,7 @@ function machinesOf(network) {
 function stateOf(subject, machines) {
   const machine = subject.machines[0] ?? machines[0] ?? "";
   const target = data.curves.some((curve) => curve.network === subject.network && curve.target === "encoder") ? "encoder" : "mixer";
-  const state = new State({ query: "", only: "", machine, seconds: nearest(lengthsOf(data, subject.network, machine), 10), cost: "ms", target, sort: { key: "place", down: false } });
+  const state = new State({ query: "", only: "", more: false, machine, seconds: nearest(lengthsOf(data, subject.network, machine), 10), cost: "ms", target, sort: { key: "place", down: false } });
   state.listen(() => {
     const measured = lengthsOf(data, subject.network, state.machine);
     if (measured.length && !measured.includes(state.seconds)) state.seconds = nearest(measured, state.seconds ?? 10);
@@ -146,7 +146,7 @@ function introduce() {
 function explain() {
   document.getElementById("notes").append(
     h("h2", null, "How to read it"),
-    h("p", null, "Scores are pooled over the test speakers of all folds and averaged over seeds. Brackets and bars are 95 % intervals from a bootstrap over speakers (10,000 draws): how far a score would move with other speakers, not with another training. Δ is the difference in the leading score to softmax of the same direction, paired on the same draws; a filled dot is one whose interval leaves out zero. The intervals are not adjusted for the number of systems; the p values are (Holm)."),
+    h("p", null, "Scores are pooled over the test speakers of all folds and averaged over seeds. Brackets and bars are 95 % intervals from a bootstrap over speakers (10,000 draws): how far a score would move with other speakers, not with another training. Δ is the difference in the leading score to softmax of the same direction, paired on the same draws; a filled dot is one whose interval leaves out zero. The intervals are not adjusted for the number of systems; the p values are (Holm). A group holds the best system that is left and those that the data cannot tell apart from it; a rank is the 95 % interval of a system's place."),
     h("p", null, "In a chart, the arrow keys go from mark to mark. A system's name opens its runs. Everything here comes from the records in this folder (", h("code", null, "serbench report"), "); the same rows are in ", h("a", { href: "leaderboard.md" }, "leaderboard.md"), " and ", h("a", { href: "leaderboard.csv" }, "leaderboard.csv"), "."));
 }
 
