@@ -31,6 +31,7 @@ Which token mixer should a speech emotion recogniser use? Train every mixer alik
   profile [NAME]       time and weigh every mixer and encoder on this machine; NAME: quick, full, paper, gpu
   profile ops          time the recurrences alone: frame loops, fla, fused softmax, growth
   report               leaderboard, model card and figures from the records in results/
+  figures [NAME…]      draw figures again, for a page or a paper's column (--venue); --list names them
   results merge DIR    copy the records of another results folder that are not there yet
   results verify       recompute every metric from the stored predictions, check every id
   mixers               list the registered token mixers
@@ -204,6 +205,25 @@ def _write_report(results: Path, baseline: str = "softmax") -> None:
 
     for path in write_report(results, baseline):
         print(path)
+
+
+def _figures(arguments: list[str]) -> int:
+    from bench.flags import FiguresFlags, parse
+
+    flags = parse(FiguresFlags, "serbench figures", arguments)
+    from bench.report import figure_entries, figures
+    from bench.report.sheets import venue
+
+    sheet = venue(flags.venue)
+    found = figure_entries(flags.results, flags.baseline)
+    if flags.list:
+        print(figures.overview(found))
+        return 0
+    folder = flags.out or flags.results / "figures" / flags.venue
+    for entry in figures.chosen(found, flags.names):
+        for path in figures.write(entry, folder, sheet, flags.format):
+            print(path)
+    return 0
 
 
 def _results(arguments: list[str]) -> int:
@@ -381,6 +401,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "profile": _profile,
     "report": _report,
+    "figures": _figures,
     "results": _results,
     "mixers": _mixers,
     "corpora": _corpora,

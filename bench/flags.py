@@ -153,6 +153,21 @@ class ReportFlags(Settings):
     baseline: str = "softmax"  # the layout that every system is compared with, in its direction
 
 
+class FiguresFlags(Settings):
+    """Draw figures from the records, as the report does or for a paper: at the width of a venue's column.
+
+    For a venue, finding and circumstances stand in NAME.tex, a float to \\input, instead of on the figure.
+    """
+
+    names: tyro.conf.Positional[tuple[str, ...]] = ()  # see --list; none named: all that the records allow
+    list: bool = False  # say what there is, and draw nothing
+    venue: str = ""  # interspeech, icassp, ieee, acl, each also as NAME-double, or neurips; none: a page
+    format: tuple[Literal["png", "pdf", "svg"], ...] = ()  # else all three, for a venue PDF
+    out: Path | None = None  # else figures/ in the results folder, for a venue figures/VENUE/
+    results: Path = Path("results")
+    baseline: str = "softmax"  # the layout that every system is compared with, in its direction
+
+
 class MergeFlags(Settings):
     """Copy the records of another results folder; what is there already is never overwritten."""
 

@@ -72,6 +72,18 @@ def difference(ours: Estimate, baseline: Estimate) -> Difference:
     return Difference(ours.value - baseline.value, float(error), speakers)
 
 
+def simultaneous(one: Interval, speakers: int, count: int) -> Interval:
+    """The 95 % interval of a difference, widened so that `count` of them hold together (Bonferroni).
+
+    Holm's test rejects all that such intervals reject, and may reject more. NaN ends stay NaN.
+    """
+    if speakers < 2:
+        return one
+    widening = stdtrit(speakers - 1, 1 - 0.025 / count) / stdtrit(speakers - 1, 0.975)
+    reach = (one.high - one.value) * float(widening)
+    return Interval(one.value, one.value - reach, one.value + reach)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """P-values adjusted for all of them being looked at (Holm 1979), in the order given.
 

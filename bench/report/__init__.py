@@ -20,6 +20,7 @@ from bench.evidence.records import OpRecord, SweepRecord
 from bench.evidence.reported import Reported, read
 from bench.evidence.store import Store, atomic
 from bench.report import curve_table, data_files, figures, latex, leaderboard, model_card, page
+from bench.report.details import Details
 from bench.report.sweeps import note as sweep_note
 from bench.report.tables import BASELINE, every_profile, plain, score_tables
 
@@ -35,23 +36,23 @@ class Evidence:
     sweeps: list[SweepRecord]
     ops: list[OpRecord]
     reported: list[Reported]
+    details: Details  # what figures alone show
+    baseline: str
 
 
 def write_report(results: Path, baseline: str = BASELINE) -> list[Path]:
     """Write everything that the records under `results` allow and return the paths written.
 
-    Runs give the leaderboard, the model card and the recall figure, profiles give the costs, both give the
-    Pareto figure, either gives the page, op benchmarks give a figure each. `baseline` is the layout
-    that systems are compared with. SuiteError where there are none of these, where a record or its
-    predictions are damaged, or where no run is of the baseline's layout.
+    Runs give the leaderboard and the model card, profiles the costs, either the page; which figures they
+    give: `bench.report.figures.catalogue`. `baseline` is the layout that systems are compared with.
+    SuiteError where there are none of these, where a record or its predictions are damaged, or where no run
+    is of the baseline's layout.
     """
     evidence = _read(results, baseline)
     written = _write_tables(results, evidence)
-    for name, figure in figures.draw(evidence.accuracy, evidence.profiles):
-        written += figures.save(figure, results / "figures" / name)
-    for name, figure in figures.draw_regimes(evidence.costs) if len(evidence.costs) else ():
-        written += figures.save(figure, results / "figures" / name)
-    return written + write_op_figures(results)
+    for entry in figures.entries(_material(evidence)):
+        written += figures.write(entry, results / "figures")
+    return written
 
 
 def write_tables(results: Path, baseline: str = BASELINE) -> list[Path]:
@@ -59,10 +60,27 @@ def write_tables(results: Path, baseline: str = BASELINE) -> list[Path]:
     return _write_tables(results, _read(results, baseline))
 
 
+def figure_entries(results: Path, baseline: str = BASELINE) -> list[figures.Entry]:
+    """Every figure that the records under `results` allow, not yet drawn; SuiteError as `write_report`."""
+    return figures.entries(_material(_read(results, baseline)))
+
+
+def _material(evidence: Evidence) -> figures.Material:
+    return figures.Material(
+        accuracy=evidence.accuracy,
+        costs=evidence.costs,
+        ops=evidence.ops,
+        details=evidence.details,
+        reported=evidence.reported,
+        baseline=evidence.baseline,
+    )
+
+
 def _read(results: Path, baseline: str) -> Evidence:
     store = Store(results)
     numbers = results / "reported.csv"
-    accuracy, groups = score_tables(store, baseline)
+    details = Details()
+    accuracy, groups = score_tables(store, baseline, details.add)
     costs, ops = every_profile(store), store.ops()
     if accuracy.empty and costs.empty and not ops:
         raise SuiteError(
@@ -81,6 +99,8 @@ def _read(results: Path, baseline: str) -> Evidence:
         sweeps=store.sweeps(),
         ops=ops,
         reported=read(numbers) if numbers.is_file() else [],
+        details=details,
+        baseline=baseline,
     )
 
 

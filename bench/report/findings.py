@@ -118,19 +118,20 @@ def _beaten_from(start: float | None, best: str, ratio: str, longest: float, qua
     return f"Softmax is not beaten below {units.seconds(start)}; at {at} {best} is {ratio}× as fast."
 
 
-def pareto(points: pd.DataFrame) -> str:
-    """Which systems are on the Pareto front (column `front`) of `uar` against `median_ms`."""
-    front = points[points["front"]].sort_values("median_ms")
+def pareto(points: pd.DataFrame, quantity: Quantity = LATENCY) -> str:
+    """Which systems are on the Pareto front (column `front`) of `uar` against the quantity."""
+    front = points[points["front"]].sort_values(quantity.value)
+    timed = quantity is LATENCY
     if len(points) == 1:
         only = points.iloc[0]
-        return (
-            f"{only['name']}: {units.percent(only['uar'])} % UAR in {units.milliseconds(only['median_ms'])}."
-        )
-    fastest, best = front["name"].iloc[0], front["name"].iloc[-1]
+        cost = (units.milliseconds if timed else units.memory)(only[quantity.value])
+        return f"{only['name']}: {units.percent(only['uar'])} % UAR {'in' if timed else 'with'} {cost}."
+    first, best = front["name"].iloc[0], front["name"].iloc[-1]
     if len(front) == 1:
-        return f"{best} is both the fastest and the most accurate."
+        cheapest = "is both the fastest and" if timed else "needs the least memory and is"
+        return f"{best} {cheapest} the most accurate."
     count = f"{len(front)} of {len(points)} systems are on the Pareto front"
-    return f"{count}, from {fastest} (fastest) to {best} (most accurate)."
+    return f"{count}, from {first} ({'fastest' if timed else 'least memory'}) to {best} (most accurate)."
 
 
 def recall(rows: pd.DataFrame) -> str:

@@ -3,7 +3,7 @@
 `spread` is the one-dimensional problem: move sorted positions as little as possible (least squares) so that
 neighbours keep a gap and all stay in range. Less `i·gap` it is an isotonic regression, which pooling adjacent
 violators solves exactly (Barlow et al. 1972); clipping that keeps it optimal within bounds. `beside_points`
-tries twelve places around each point and takes the one that covers least.
+tries two dozen places around each point and takes the one that covers least, text least of all.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,6 +23,7 @@ from bench.report import style
 
 EARLY_STEP_PT = 11.0  # between labels one above the other at ends inside the axes
 LEADER_IN = 0.16  # between the axes and a label at a line's end
+_EDGE_IN = 0.06  # between the longest label and the edge of the figure
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def _isotonic(values: np.ndarray) -> np.ndarray:
 
 def room(texts: Iterable[str]) -> float:
     """Inches to leave on the right of the axes for these labels and their leaders."""
-    return LEADER_IN + max(len(text) for text in texts) * 0.62 * style.SMALL_PT / 72
+    return LEADER_IN + max(style.measure(text) for text in texts) + _EDGE_IN
 
 
 def at_line_ends(axes: Axes, labels: Sequence[EndLabel]) -> None:
@@ -150,45 +152,57 @@ class _Place:
 
     dx: float
     dy: float
-    ha: str
+    ha: Literal["left", "center", "right"]
     end: str = "y"
 
 
 _SIDE, _LINE = 6.0, 7.0
+_ON_TEXT, _OFF_PAGE = 4.0, 10.0  # how much worse than on a bar
+_SIDES: tuple[tuple[float, Literal["left", "right"]], ...] = ((_SIDE, "left"), (-_SIDE, "right"))
 _PLACES = (  # tried in this order
-    *(_Place(dx, dy, ha) for dy in (0.0, _LINE, -_LINE) for dx, ha in ((_SIDE, "left"), (-_SIDE, "right"))),
+    *(_Place(dx, dy, ha) for dy in (0.0, _LINE, -_LINE) for dx, ha in _SIDES),
     _Place(0.0, _LINE, "center", "high"),
     _Place(0.0, -_LINE, "center", "low"),
-    *(
-        _Place(dx, dy, ha)
-        for dy in (2 * _LINE, -2 * _LINE)
-        for dx, ha in ((_SIDE, "left"), (-_SIDE, "right"))
-    ),
+    *(_Place(dx, dy * _LINE, ha) for dy in (2, -2, 3, -3, 4, -4) for dx, ha in _SIDES),
+    *(_Place(dx, dy, ha, end) for end, dy in (("high", _LINE), ("low", -_LINE)) for dx, ha in _SIDES),
+    *(_Place(0.0, dy, "center", end) for end, dy in (("high", 2 * _LINE), ("low", -2 * _LINE))),
 )
 
 
-def beside_points(axes: Axes, labels: Sequence[PointLabel]) -> None:
-    """Write each label next to its point, clear of other points, bars and labels; limits must be final."""
+def beside_points(axes: Axes, labels: Sequence[PointLabel], lines: Sequence[Bbox] = ()) -> None:
+    """Write each label next to its point, clear of other points, bars and labels; limits must be final.
+
+    `lines`: what else to keep clear of, as flat boxes in data coordinates.
+    """
     frame = axes.get_window_extent()
     taken = [box for label in labels for box in _point_boxes(axes, label)]
+    taken += [_padded(axes.transData.transform_bbox(line)) for line in lines]
+    written: list[Bbox] = []
     for label in labels:
-        texts = [_text_at(axes, label, place) for place in _PLACES]
-        boxes = [text.get_window_extent() for text in texts]
-        costs = [_covered(box, taken) + 10 * (box.width * box.height - _overlap(box, frame)) for box in boxes]
+        text = _text(axes, label)
+        boxes = [_box(axes, label, place, text.get_window_extent()) for place in _PLACES]
+        costs = [
+            _covered(box, taken)
+            + _ON_TEXT * _covered(box, written)
+            + _OFF_PAGE * (box.width * box.height - _overlap(box, frame))
+            for box in boxes
+        ]
         best = int(np.argmin(np.round(costs, 3)))
-        taken.append(boxes[best])
-        for index, text in enumerate(texts):
-            if index != best:
-                text.remove()
+        written.append(boxes[best])
+        place = _PLACES[best]
+        text.xy = label.x, getattr(label, place.end)
+        text.set_position((place.dx, place.dy))
+        text.set_horizontalalignment(place.ha)
 
 
-def _text_at(axes: Axes, label: PointLabel, place: _Place) -> Annotation:
+def _text(axes: Axes, label: PointLabel) -> Annotation:
+    """The label to the right of its point, to be moved."""
     return axes.annotate(
         label.text,
-        (label.x, getattr(label, place.end)),
-        (place.dx, place.dy),
+        (label.x, label.y),
+        (0, 0),
         textcoords="offset points",
-        ha=place.ha,
+        ha="left",
         va="center_baseline",
         color=label.colour,
         size=style.SMALL_PT,
@@ -197,11 +211,26 @@ def _text_at(axes: Axes, label: PointLabel, place: _Place) -> Annotation:
     )
 
 
+def _box(axes: Axes, label: PointLabel, place: _Place, drawn: Bbox) -> Bbox:
+    """Where a text that was `drawn` at its point would stand, in pixels."""
+    scale = axes.figure.dpi / 72
+    x, at = axes.transData.transform((label.x, label.y))
+    y = axes.transData.transform((label.x, getattr(label, place.end)))[1]
+    left = x + place.dx * scale - {"left": 0.0, "center": 0.5, "right": 1.0}[place.ha] * drawn.width
+    up = y + place.dy * scale - at
+    return Bbox.from_extents(left, drawn.y0 + up, left + drawn.width, drawn.y1 + up)
+
+
 def _point_boxes(axes: Axes, label: PointLabel) -> list[Bbox]:
     """What a point covers, in pixels: its marker and its bar."""
     x, y = axes.transData.transform((label.x, label.y))
     low, high = (axes.transData.transform((label.x, end))[1] for end in (label.low, label.high))
     return [Bbox.from_extents(x - 7, y - 7, x + 7, y + 7), Bbox.from_extents(x - 1.5, low, x + 1.5, high)]
+
+
+def _padded(box: Bbox) -> Bbox:
+    """A line as a box that has an area."""
+    return Bbox.from_extents(box.x0 - 0.5, box.y0 - 0.5, box.x1 + 0.5, box.y1 + 0.5)
 
 
 def _covered(box: Bbox, taken: Sequence[Bbox]) -> float:

@@ -46,6 +46,7 @@ _ESCAPES = str.maketrans(
         "→": r"$\rightarrow$",
         "Δ": r"$\Delta$",
         "µ": r"$\mu$",
+        "ᵖ": "$^p$",
         "†": r"\dag{}",
         "–": "--",
         "“": "``",

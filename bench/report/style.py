@@ -2,8 +2,12 @@
 
     looks = assign(["softmax", "retnet", "my_mixer"])     # the same in every figure of a report
     look = system_look(("mamba2", "softmax"), "causal", looks)
-    with page("Finding in one sentence.", "hardware, corpus", width=8.6, body=3.6) as figure:
+    with page("Finding in one sentence.", "hardware · corpus", width=8.6, body=3.6) as figure:
         axes = panel(figure, left=0.6, bottom=0.5, width=3, height=3)
+        name_axes(axes, "length of speech", "Time")
+
+On a venue's sheet (`bench.report.sheets`) the sentence and the circumstances are left to the caption, and the
+axes are named.
 
 The hues of the known mixers keep at least 8 steps of CIE lightness between them, so that they stay apart
 in grey, and differ under the three kinds of colour blindness; markers repeat the distinction. Bidirectional
@@ -15,12 +19,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+
+from bench.report.sheets import SCREEN, Sheet
 
 INK = "#111111"
 MUTED = "#6b6b6b"
@@ -31,10 +40,12 @@ BODY_PT = 8.0
 SMALL_PT = 7.0
 TITLE_PT = 11.0
 _TITLE_LINE_IN, _SUBTITLE_LINE_IN = 0.19, 0.14
-_CHARACTER = 0.6  # mean width of a bold character over its size, DejaVu Sans
+_MARGIN_IN = 0.12  # beside title and subtitle
+_EDGE_IN = 0.05  # above the panels of a figure without headline
+_FONT = "DejaVu Sans"  # comes with matplotlib: the same bytes on every machine
 
 _RC: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same bytes on every machine
+    "font.family": _FONT,
     "font.size": BODY_PT,
     "text.color": INK,
     "axes.edgecolor": MUTED,
@@ -56,6 +67,8 @@ _RC: dict[Any, Any] = {
     "ytick.major.size": 3,
     "lines.solid_capstyle": "round",
     "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "serbench",
 }
 
 
@@ -166,35 +179,106 @@ def settings() -> Any:
     return mpl.rc_context(dict(mpl.rcParamsDefault) | _RC)
 
 
+@lru_cache(maxsize=4096)
+def measure(text: str, size: float = SMALL_PT, weight: str = "normal") -> float:
+    """Inches that the widest line of a text takes."""
+    font = FontProperties(family=_FONT, size=size, weight=weight)
+    lines = text.split("\n")
+    return max(text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in lines) / 72
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a figure comes from: the SHA-256 of the data that it was drawn from, and the command for it."""
+
+    data: str
+    command: str
+
+
+class Picture(Figure):
+    """A matplotlib figure that knows its words, whether they stand on it or in a paper's caption."""
+
+    def __init__(self, size: tuple[float, float], sheet: Sheet, finding: str, circumstances: str) -> None:
+        """`size` in inches; `circumstances`: parts joined by " · ", on one or more lines."""
+        super().__init__(figsize=size, facecolor="white")
+        self.sheet = sheet
+        self.finding = finding
+        self.circumstances = circumstances
+        self.provenance: Provenance | None = None
+
+    @property
+    def caption(self) -> str:
+        """The finding, then the circumstances as sentences."""
+        lines = [line.replace(" · ", "; ") for line in self.circumstances.split("\n")]
+        return " ".join([self.finding, *(f"{line[0].upper()}{line[1:]}." for line in lines)])
+
+
 @contextmanager
-def page(title: str, subtitle: str, width: float, body: float) -> Iterator[Figure]:
+def page(title: str, subtitle: str, width: float, body: float, sheet: Sheet = SCREEN) -> Iterator[Picture]:
     """A figure of `width` inches with `body` inches for its panels, counted from the bottom.
 
-    Above them, at the left, stand the title (the finding) and the subtitle (the circumstances).
+    Above them, at the left, stand the title (the finding) and the subtitle (the circumstances: parts joined
+    by " · ", wrapped between these), but not on a venue's sheet.
     """
-    lines = _wrap(title, width)
-    height = body + 0.3 + _TITLE_LINE_IN * len(lines) + _SUBTITLE_LINE_IN * (subtitle.count("\n") + 1)
     with settings():
-        figure = Figure(figsize=(width, height), facecolor="white")
+        if sheet.captioned:
+            yield Picture((width, body + _EDGE_IN), sheet, title, subtitle)
+            return
+        lines, parts = _wrap(title, width), _wrap_parts(subtitle, width)
+        height = body + 0.3 + _TITLE_LINE_IN * len(lines) + _SUBTITLE_LINE_IN * len(parts)
+        figure = Picture((width, height), sheet, title, subtitle)
         y = 1 - 0.12 / height
-        left = 0.12 / width
+        left = _MARGIN_IN / width
         figure.text(left, y, "\n".join(lines), size=TITLE_PT, weight="bold", va="top", linespacing=1.2)
         y -= (_TITLE_LINE_IN * len(lines) + 0.06) / height
-        figure.text(left, y, subtitle, size=SMALL_PT, color=MUTED, va="top", linespacing=1.35)
+        figure.text(left, y, "\n".join(parts), size=SMALL_PT, color=MUTED, va="top", linespacing=1.35)
         yield figure
 
 
 def _wrap(title: str, width: float) -> list[str]:
     """Lines of the title, broken between words, about evenly long."""
-    room = (width - 0.24) * 72 / (TITLE_PT * _CHARACTER)
-    rows = -(-len(title) // int(room))
-    target = len(title) / rows
+    room, whole = width - 2 * _MARGIN_IN, measure(title, TITLE_PT, "bold")
+    target = whole / -(-whole // room)
     lines: list[str] = [""]
     for word in title.split(" "):
-        if lines[-1] and (len(lines[-1]) >= target or len(lines[-1]) + 1 + len(word) > room):
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".lstrip()
-    return lines
+        longer = f"{lines[-1]} {word}".lstrip()
+        full = measure(lines[-1], TITLE_PT, "bold") >= target
+        lines = [*lines, word] if full or measure(longer, TITLE_PT, "bold") > room else [*lines[:-1], longer]
+    return lines if lines[0] else lines[1:]
+
+
+def _wrap_parts(subtitle: str, width: float) -> list[str]:
+    """The subtitle on as many lines as it needs, broken at its dots."""
+    found = []
+    for line in subtitle.split("\n"):
+        first, *parts = line.split(" · ")
+        found.append(first)
+        for part in parts:
+            longer = f"{found[-1]} · {part}"
+            fits = measure(longer) <= width - 2 * _MARGIN_IN
+            found = [*found[:-1], longer] if fits else [*found, part]
+    return found
+
+
+def rule(axes: Axes) -> None:
+    """Faint lines across a panel at its vertical ticks, instead of an axis at its left."""
+    axes.grid(axis="y", color=FAINT, lw=0.5)
+    axes.set_axisbelow(True)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+
+
+def name_axes(axes: Axes, across: str, up: str) -> None:
+    """Name the axes of a panel on a venue's sheet; elsewhere the subtitle names them."""
+    if sheet_of(axes).captioned:
+        axes.set_xlabel(across, size=SMALL_PT, labelpad=2)
+        axes.set_title(up, loc="left", size=SMALL_PT, pad=6)
+
+
+def sheet_of(axes: Axes) -> Sheet:
+    """The sheet that a panel stands on."""
+    figure = axes.get_figure(root=True)
+    return figure.sheet if isinstance(figure, Picture) else SCREEN
 
 
 def panel(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:

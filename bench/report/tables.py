@@ -55,13 +55,20 @@ def accuracy_table(store: Store, baseline: str = BASELINE) -> pd.DataFrame:
     return _in_order([row for compared in comparisons(store) for row in _accuracy_rows(compared, baseline)])
 
 
-def score_tables(store: Store, baseline: str = BASELINE) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`accuracy_table` and the scores by groups of utterances (`bench.report.grouping`), in one reading."""
+def score_tables(
+    store: Store, baseline: str = BASELINE, *readers: Callable[[Compared], None]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`accuracy_table` and the scores by groups of utterances (`bench.report.grouping`), in one reading.
+
+    `readers` are called with every comparison while its predictions are in memory (`bench.report.details`).
+    """
     rows: list[dict[str, Any]] = []
     groups: list[dict[str, Any]] = []
     for compared in comparisons(store):
         rows += _accuracy_rows(compared, baseline)
         groups += group_rows(compared)
+        for reader in readers:
+            reader(compared)
     return _in_order(rows), pd.DataFrame(groups)
 
 

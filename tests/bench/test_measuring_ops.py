@@ -310,7 +310,7 @@ def test_an_ok_comparison_without_its_timings_is_refused(tmp_path: Path) -> None
 def test_the_report_draws_the_record_and_a_second_time_the_same_bytes(tmp_path: Path) -> None:
     Store(tmp_path).write(invented())
     written = write_report(tmp_path)
-    assert [path.name for path in written] == ["ops.png", "ops.pdf"]
+    assert [path.name for path in written] == ["ops.png", "ops.pdf", "ops.svg"]
     first = [path.read_bytes() for path in written]
     assert [path.read_bytes() for path in write_report(tmp_path)] == first
 

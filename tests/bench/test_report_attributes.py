@@ -153,7 +153,7 @@ def test_every_figure_is_drawn_beside_attributes_and_none_of_emotions_without_em
     write(alone, "alone")
     fixtures.write_profiles(alone, ["softmax", "retnet", "gsa"], seconds=(10.0, 60.0))
     drawn = figures.draw(accuracy_table(alone), profile_table(alone))
-    assert {name for name, _ in drawn} == {"latency", "memory"}
+    assert {name for name, _ in drawn} == {"latency", "memory", "forest"}
 
 
 def test_cells_that_all_failed_still_make_a_leaderboard_of_attributes(tmp_path):

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from scipy.optimize import isotonic_regression
 
 from bench.report import style, units
-from bench.report.figures.curves import round_values, thinned
+from bench.report.figures.lines import round_values, thinned
 from bench.report.labels import spread
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB

@@ -81,4 +81,7 @@ def test_figures_are_drawn_of_the_test_splits(store):
     for layout in ("softmax", "retnet"):
         write(store, ("dev", "test1", "test2"), layout)
     figures = {path.name for path in write_report(store.root) if path.suffix == ".png"}
-    assert figures == {"recall.png", "recall-msp-podcast-official-2-0-test2.png"}
+    kinds = ("forest", "recall", "confusion")
+    assert figures == {
+        f"{kind}{end}.png" for kind in kinds for end in ("", "-msp-podcast-official-2-0-test2")
+    }

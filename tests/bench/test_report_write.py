@@ -43,6 +43,11 @@ def names(paths):
     return {path.name for path in paths}
 
 
+def pictures(*figures):
+    """The files of these figures."""
+    return {f"{name}.{kind}" for name in figures for kind in ("png", "pdf", "svg")}
+
+
 def drawn(store):
     return dict(figures.draw(accuracy_table(store), profile_table(store)))
 
@@ -56,21 +61,22 @@ def texts(figure):
 def test_a_second_report_writes_the_same_bytes(results, written):
     first = {path: path.read_bytes() for path in written}
     second = {path: path.read_bytes() for path in write_report(results)}
-    assert len(first) == 16
+    assert len(first) == 29
     assert first == second
 
 
-def test_every_figure_is_a_png_of_200_dpi_and_a_pdf(results, written):
+def test_every_figure_is_a_png_of_200_dpi_a_pdf_and_an_svg(results, written):
     assert names(written) == {
         *TABLES,
         "MODEL_CARD.md",
         "costs.md",
         "costs.csv",
-        *(f"{name}.{kind}" for name in ("latency", "memory", "pareto", "recall") for kind in ("png", "pdf")),
+        *pictures("latency", "memory", "forest", "pareto", "pareto_memory", "recall", "confusion"),
     }
     image = imread(results / "figures" / "latency.png")
     assert image.shape[1] > 1500
     assert (results / "figures" / "pareto.pdf").read_bytes().startswith(b"%PDF")
+    assert "<svg" in (results / "figures" / "pareto.svg").read_text()
 
 
 def test_nothing_half_written_remains(results, written):
@@ -79,13 +85,14 @@ def test_nothing_half_written_remains(results, written):
 
 def test_runs_alone_give_the_leaderboard_and_recall(tmp_path):
     fixtures.write_runs(Store(tmp_path), ["softmax", "retnet"])
-    assert names(write_report(tmp_path)) == {*TABLES, "MODEL_CARD.md", "recall.png", "recall.pdf"}
+    drawn = pictures("forest", "recall", "confusion")
+    assert names(write_report(tmp_path)) == {*TABLES, "MODEL_CARD.md", *drawn}
 
 
 def test_profiles_alone_give_the_cost_figures(tmp_path):
     fixtures.write_profiles(Store(tmp_path), ["softmax", "retnet"])
-    pictures = {"latency.png", "latency.pdf", "memory.png", "memory.pdf"}
-    assert names(write_report(tmp_path)) == {*pictures, "index.html", "costs.md", "costs.csv"}
+    expected = {*pictures("latency", "memory"), "index.html", "costs.md", "costs.csv"}
+    assert names(write_report(tmp_path)) == expected
 
 
 def test_no_records_are_an_error_that_says_what_to_do(tmp_path):
@@ -114,8 +121,9 @@ def test_other_machines_get_files_of_their_own(tmp_path):
     fixtures.write_profiles(store, ["softmax", "retnet"])
     fixtures.write_profiles(store, ["softmax", "retnet"], seconds=(10.0, 60.0), environment=gpu)
     fixtures.write_runs(store, ["softmax", "retnet"])
-    expected = {"latency", "memory", "latency-nvidia-h200", "memory-nvidia-h200", "pareto", "recall"}
-    assert set(drawn(store)) == expected | {"pareto-nvidia-h200"}
+    costs = ("latency", "memory", "pareto", "pareto_memory")
+    expected = {name for cost in costs for name in (cost, f"{cost}-nvidia-h200")}
+    assert set(drawn(store)) == expected | {"forest", "recall"}
 
 
 def test_synthetic_corpora_are_drawn_only_alone_and_say_so(tmp_path):
@@ -124,7 +132,7 @@ def test_synthetic_corpora_are_drawn_only_alone_and_say_so(tmp_path):
     fixtures.write_profiles(store, ["softmax", "retnet"])
     for name, figure in drawn(store).items():
         assert any("synthetic corpus: smoke test" in text for text in texts(figure)) == (
-            name in ("pareto", "recall")
+            name not in ("latency", "memory")
         )
     fixtures.write_runs(store, ["softmax"])
     assert not any("synthetic" in text for figure in drawn(store).values() for text in texts(figure))
