@@ -19,6 +19,7 @@ from bench.errors import SuiteError
 
 if TYPE_CHECKING:
     from bench.config import Plan
+    from bench.flags import RunFlags
     from bench.folders import Folders
 
 HELP = """\
@@ -27,6 +28,9 @@ usage: serbench COMMAND [options]
 Which token mixer should a speech emotion recogniser use? Train every mixer alike, measure it, compare.
 
   run PRESET           train what has no record yet, profile, and write the report
+  run PRESET --launcher slurm  submit what has no record yet as an array of Slurm jobs
+  status PRESET        the grid of the latest run: done, running, failed with reason, waiting
+  plan PRESET          cost and time on this machine and on many, from a few measured steps
   train                train one system (a mixer layout on one fold)
   profile [NAME]       time and weigh every mixer and encoder on this machine; NAME: quick, full, paper, gpu
   profile ops          time the recurrences alone: frame loops, fla, fused softmax, growth
@@ -99,6 +103,8 @@ def _run(arguments: list[str]) -> int:
     from bench.training import grid, ranks
 
     plan = grid.resolved(flags.plan, flags.places.folders())
+    if flags.launcher == "slurm":
+        return _submit(plan, flags)
     failed = _train_plan(plan, flags.places.folders(), flags.workers)
     if not ranks.first():  # of processes that share the work
         return 0
@@ -106,6 +112,46 @@ def _run(arguments: list[str]) -> int:
         _profile_plan(plan, flags.places.results)
     _write_report(flags.places.results)
     return 1 if failed else 0
+
+
+def _submit(plan: Plan, flags: RunFlags) -> int:
+    from bench.cluster.submission import submit
+
+    print(f"{plan.name}: {submit(plan, flags.places.folders(), flags.slurm).sentence}")
+    print(f"`serbench status {plan.name}` shows them; `serbench run {plan.name}` ends with the report")
+    return 0
+
+
+def _status(arguments: list[str]) -> int:
+    from bench import status
+    from bench.console import show
+    from bench.flags import StatusFlags, parse
+
+    if not arguments:
+        arguments = ["--help"]
+    flags = parse(StatusFlags, "serbench status", arguments)
+    progress = status.look(flags.folders(), flags.preset)
+    show(status.table(progress))
+    for line in progress.failures():
+        print(f"failed  {line}")
+    return 0
+
+
+def _plan(arguments: list[str]) -> int:
+    from bench import presets
+    from bench.console import show
+    from bench.flags import PlanFlags, parse
+    from bench.planning import forecast
+
+    if not arguments or arguments[0].startswith("-"):
+        print(f"usage: serbench plan PRESET [options]\n\npresets: {', '.join(presets.PRESETS)}")
+        return 0 if arguments in (["-h"], ["--help"]) else 2
+    default = PlanFlags(plan=presets.build(arguments[0]))
+    flags = parse(PlanFlags, f"serbench plan {arguments[0]}", arguments[1:], default)
+    table, notes = forecast(flags)
+    show(table)
+    print("\n".join(notes))
+    return 0
 
 
 def _train(arguments: list[str]) -> int:
@@ -151,7 +197,8 @@ def _profile(arguments: list[str]) -> int:
 
 
 def _forecast(plan: Plan) -> None:
-    from bench.listing import forecast_table, show
+    from bench.console import show
+    from bench.listing import forecast_table
     from bench.measuring.cells import curves
     from bench.measuring.profile import forecast
     from bench.model import layout
@@ -161,9 +208,9 @@ def _forecast(plan: Plan) -> None:
 
 
 def _profile_ops(arguments: list[str]) -> int:
+    from bench.console import show
     from bench.evidence.store import Store
     from bench.flags import OpsFlags, parse
-    from bench.listing import show
     from bench.measuring.ops import benchmark
     from bench.measuring.targets import Effort
     from bench.report import write_op_figures
@@ -267,8 +314,9 @@ def _results_verify(arguments: list[str]) -> int:
 
 
 def _mixers(arguments: list[str]) -> int:
+    from bench.console import show
     from bench.flags import MixersFlags, parse
-    from bench.listing import mixers_table, show
+    from bench.listing import mixers_table
 
     flags = parse(MixersFlags, "serbench mixers", arguments)
     show(mixers_table(flags.d_model, flags.num_heads))
@@ -290,7 +338,8 @@ def _corpora(arguments: list[str]) -> int:
 
 
 def _corpora_list(arguments: list[str]) -> int:
-    from bench.listing import corpora_table, show
+    from bench.console import show
+    from bench.listing import corpora_table
 
     show(corpora_table())
     return 0
@@ -373,8 +422,9 @@ def _models_make(arguments: list[str]) -> int:
 
 
 def _models_check(arguments: list[str]) -> int:
+    from bench.console import show
     from bench.flags import ModelCheckFlags, parse
-    from bench.listing import models_table, show
+    from bench.listing import models_table
 
     flags = parse(ModelCheckFlags, "serbench models check", arguments)
     if not flags.names:
@@ -398,6 +448,8 @@ def _predict(arguments: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": _run,
+    "status": _status,
+    "plan": _plan,
     "train": _train,
     "profile": _profile,
     "report": _report,

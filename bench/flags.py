@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 import tyro
 from pydantic import Field, ValidationError
 
+from bench.cluster.settings import Slurm
 from bench.config import (
     AnyEncoder,
     AnyFeatures,
@@ -19,6 +20,7 @@ from bench.config import (
     Features,
     OpShape,
     Plan,
+    PositiveInt,
     Profiling,
     Recipe,
     Settings,
@@ -58,6 +60,36 @@ class RunFlags(Settings):
         default=None, ge=1
     )  # cohorts at once; else one a core, of frozen encoders one
     profile: bool = True  # measure latency and memory after training
+    launcher: Literal["local", "slurm"] = "local"  # processes on this machine, or jobs of a cluster
+    slurm: Slurm = Slurm()
+
+
+class StatusFlags(Settings):
+    """How far the latest run of a preset is: its cells done, running, failed with reason, waiting."""
+
+    preset: tyro.conf.Positional[str]
+    results: Path = Path("results")
+
+    def folders(self) -> Folders:
+        """The results folder, and a cache that is not looked into."""
+        return Folders(self.results, cache_folder())
+
+
+class PlanFlags(Settings):
+    """What a preset costs, and how long it takes: on this machine, on a node of 4 and on 32 like it.
+
+    A few steps of its cohort are measured here, on the GPU where there is one, on noise and, where the preset
+    names a published encoder, with random weights of its size: the same work. The rest is arithmetic.
+    """
+
+    plan: Annotated[Plan, BARE]
+    places: Annotated[Places, BARE] = Places()
+    hours: float | None = Field(default=None, gt=0)  # of speech a corpus; else its own, of MSP-Podcast 400
+    devices: tuple[PositiveInt, ...] = (1, 4, 32)
+    gpus: PositiveInt = 8  # that one cohort may share, at most
+    price: float | None = Field(default=None, gt=0)  # of one device for an hour, in any currency
+    save: Path | None = None  # keep the measurement in this file
+    measured: Path | None = None  # take the measurement from such a file, of another machine
 
 
 class TrainFlags(Settings):

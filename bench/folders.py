@@ -38,6 +38,16 @@ class Folders:
     models: Path | None = None  # folder of pretrained models; else SER_MODELS
     feature_plan: FeaturePlan = "auto"  # how hidden states reach training: see `bench.features.plan`
 
+    @property
+    def work(self) -> Path:
+        """What runs keep for one another beside the records: claims, grids, jobs of a cluster."""
+        return self.results / "work"
+
+    @property
+    def claims(self) -> Path:
+        """The claims on cells in training: see `bench.training.claims`."""
+        return self.work / "claims"
+
 
 def data_folder() -> Path | None:
     """The folder that holds the corpora: `$SER_DATA_ROOT`, or None where that is unset or empty."""

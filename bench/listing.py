@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from rich import box
-from rich.console import Console
 from rich.table import Table
 
 import mixers
 from bench import corpora
 from bench.config import Extractor, Features, Profiling
+from bench.console import plain_table
 from bench.errors import SuiteError
 from bench.evidence.records import Shape
 from bench.report import units
@@ -31,7 +30,7 @@ def mixers_table(d_model: int, num_heads: int) -> Table:
     caption = f"state: what a causal stream keeps after {units.seconds(STREAM_S)} of speech, float32"
     columns = ("name", "label", "directions", "parameters", "time", "streaming state", "paper")
     title = f"Token mixers, one layer at d = {d_model}, {num_heads} heads"
-    table = _table(title, columns, right=("parameters", "streaming state"), caption=caption)
+    table = plain_table(title, columns, right=("parameters", "streaming state"), caption=caption)
     for name in mixers.available():
         entry = mixers.info(name)
         built = _in_each_direction(name, d_model, num_heads)
@@ -72,7 +71,7 @@ def _streams(mixer: mixers.TokenMixer) -> bool:
 
 def corpora_table() -> Table:
     """Every corpus that can be read: title, emotions, protocols, licence."""
-    table = _table("Corpora", ("name", "title", "emotions", "protocols", "licence"))
+    table = plain_table("Corpora", ("name", "title", "emotions", "protocols", "licence"))
     for name in corpora.names():
         corpus = corpora.find(name)
         folds = (f"{protocol} ({len(folds)} folds)" for protocol, folds in corpus.PROTOCOLS.items())
@@ -88,7 +87,7 @@ def models_table(names: Sequence[str], models: Path | None) -> Table:
     from bench.features.text import TextEncoder
 
     columns = ("name", "encodes", "architecture", "width", "layers", "parameters", "digest", "folder")
-    table = _table("Pretrained encoders", columns, right=("width", "layers", "parameters"))
+    table = plain_table("Pretrained encoders", columns, right=("width", "layers", "parameters"))
     for name in names:
         files = look(name, models)
         family = SpeechEncoder if files.use == "speech" else TextEncoder
@@ -109,7 +108,7 @@ def forecast_table(planned: Sequence[tuple[tuple[Shape, ...], float]], profiling
         f"a call longer than the time limit of {profiling.time_limit_s:g} s takes a cell beyond that{slices}"
     )
     columns = ("target", "system", "direction", "work", "batch", "precision", "engine", "lengths", "at least")
-    table = _table(title, columns, right=("at least",), caption=caption)
+    table = plain_table(title, columns, right=("at least",), caption=caption)
     for curve, takes in planned:
         shape = curve[0]
         batch = f"ragged, {shape.batch}" if shape.utterances_s else str(shape.batch)
@@ -117,22 +116,3 @@ def forecast_table(planned: Sequence[tuple[tuple[Shape, ...], float]], profiling
         lengths = " ".join(units.seconds(each.seconds).replace(" ", "") for each in curve)
         table.add_row(*what, shape.dtype, shape.engine, lengths, f"{takes:.0f} s")
     return table
-
-
-def _table(title: str, columns: tuple[str, ...], right: tuple[str, ...] = (), caption: str = "") -> Table:
-    """An empty table without side borders, so that a piped one is easy to cut."""
-    table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
-        caption=caption or None, caption_justify="left",
-    )  # fmt: skip
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    return table
-
-
-def show(table: Table) -> None:
-    """Print to standard output, at full width where that is a file."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table)

@@ -40,6 +40,7 @@ from bench.config import (
 
 SCHEMA_VERSION = 1
 Status = Literal["ok", "failed", "oom", "diverged"]
+FINISHED = ("ok", "diverged", "oom")  # a failed cell is tried again
 
 
 class Gpu(Settings):

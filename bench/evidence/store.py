@@ -20,7 +20,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from bench.errors import SuiteError
-from bench.evidence.records import OpRecord, ProfileRecord, RunRecord, SweepRecord
+from bench.evidence.records import FINISHED, OpRecord, ProfileRecord, RunRecord, SweepRecord
 
 AnyRecord = RunRecord | ProfileRecord | OpRecord | SweepRecord
 Record = TypeVar("Record", RunRecord, ProfileRecord, OpRecord, SweepRecord, AnyRecord)
@@ -116,6 +116,11 @@ class Store:
     def runs(self) -> list[RunRecord]:
         """Every run record, sorted by id; the first invalid one raises SuiteError with path and field."""
         return [read(path, RunRecord) for path in self.paths("runs")]
+
+    def finished(self, run_id: str) -> bool:
+        """Whether this run has a record that stands: one that failed is tried again."""
+        path = self.run_path(run_id)
+        return path.is_file() and read(path, RunRecord).status in FINISHED
 
     def profiles(self) -> list[ProfileRecord]:
         """Every profile record, sorted by id; see `runs`."""

@@ -103,6 +103,7 @@ class Student(nn.Module):
             "best": self.best,
             "best_epoch": self.best_epoch,
             "train_s": self.train_s,
+            "losses": self.losses,
         }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
@@ -110,6 +111,7 @@ class Student(nn.Module):
         self.status, self.reason = state["status"], state["reason"]
         self.curve = [Epoch(**epoch) for epoch in state["curve"]]
         self.best, self.best_epoch, self.train_s = state["best"], state["best_epoch"], state["train_s"]
+        self.losses = list(state.get("losses", ()))  # none in checkpoints of an epoch's end
 
 
 class Cohort(lightning.LightningModule):
@@ -134,6 +136,7 @@ class Cohort(lightning.LightningModule):
         self.seed = cells[0].seed
         self.total_steps = total_steps
         self.waiting_share = 0.0  # of the time in `bench.training.fit`, for batches to be read
+        self.heard_s = 0.0  # of this process in training, for what all students hear
         self.register_buffer("class_weights", class_weights)
 
     def student(self, cell: Cell) -> Student:
@@ -155,16 +158,20 @@ class Cohort(lightning.LightningModule):
     def training_step(self, batch: Batch, number: int) -> None:
         """One step of every student on one batch, heard once."""
         place = (self.seed, self.current_epoch, number, *([ranks.own()] if ranks.own() else []))
+        started = time.perf_counter()
         heard = self.listening(batch, streams.torch_generator("augmentation", *place))
+        if heard.frames.is_cuda:
+            torch.cuda.synchronize(heard.frames.device)  # or it would count as the first student's time
+        self.heard_s += time.perf_counter() - started
         for i, student in self.live():
             started = time.perf_counter()
             with streams.drawing_from("student", *place):
                 self._learn(student, heard, batch)
-            if student.status == "ok" and self._due(number):
+            if student.status == "ok" and self.due(number):
                 self._attempt(student, partial(self._update, i, student))
             student.train_s += time.perf_counter() - started
 
-    def _due(self, number: int) -> bool:
+    def due(self, number: int) -> bool:
         """Whether the optimisers step after this batch."""
         return (number + 1) % self.recipe.accumulate == 0 or self.trainer.is_last_batch
 

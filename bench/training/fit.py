@@ -1,9 +1,10 @@
-"""The training loop of one cohort: Lightning, a checkpoint at every epoch's end, and resumption.
+"""The training loop of one cohort: Lightning, a checkpoint at every epoch's end or warning, and resumption.
 
     cohort = fit(cells, train, dev, normaliser, folder, on_epoch=print)
 
 It is handed the train and dev splits and nothing else, so no test label can sway which epoch is kept.
-A cohort that was killed continues from its last checkpoint to the same weights.
+A cohort that was killed continues from its last checkpoint to the same weights: that of an epoch's end, or of
+the batch after which the process was warned (`bench.training.warning`).
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.environments import LightningEnvironment
 
 from bench.config import Cell
+from bench.evidence.store import atomic
 from bench.features.encoders import Encoders
 from bench.features.normaliser import Normaliser
-from bench.training import listening, ranks, streams
+from bench.training import listening, ranks, streams, warning
 from bench.training.cohort import Cohort
 from bench.training.reading import Loader, free_cores
 from bench.training.split import Batches, Split, buckets
@@ -47,17 +51,15 @@ def fit(
     steps = recipe.epochs * -(-len(train) // (recipe.batch_size * recipe.accumulate))
     heard = listening.build(cells[0], normaliser, encoders)
     cohort = Cohort(list(cells), heard, train.class_weights(), len(train.emotions), steps)
-    keep = ModelCheckpoint(
-        folder, filename="last", save_top_k=1, monitor=None, every_n_epochs=1, save_on_train_epoch_end=True
-    )
-    keep.FILE_EXTENSION = ".ckpt"
+    last = folder / "last.ckpt"
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs,
         accelerator="auto",
         devices=[ranks.device()] if torch.cuda.is_available() else 1,
         logger=False,
-        callbacks=[*([keep] if ranks.first() else []), _Progress(on_epoch)],
-        enable_checkpointing=ranks.first(),
+        plugins=[LightningEnvironment()],  # processes that share the work are those of `ranks`
+        callbacks=[_Keeper(last), _Progress(on_epoch)],
+        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -65,7 +67,6 @@ def fit(
         use_distributed_sampler=False,
     )
     data = Data(train, dev, cells[0], heard)
-    last = folder / "last.ckpt"
     ranks.meet()  # and all see the same checkpoint, or none
     started = time.perf_counter()
     trainer.fit(
@@ -101,15 +102,69 @@ class Data(lightning.LightningDataModule):
         rng = streams.generator("batches", *place)
         groups = buckets(self.train.lengths, self.cell.recipe.batch_size, rng)
         seed, heard = streams.number("crops", *place), self.heard
-        return self._loader(Batches(self.train, groups, self.crop_frames, seed, heard.hop, heard.field))
+        batches = Batches(self.train, groups, self.crop_frames, seed, heard.hop, heard.field)
+        return self._loader(batches, self._trained())
 
     def val_dataloader(self) -> Loader:
         """The whole dev utterances."""
         return self._loader(Batches(self.dev, buckets(self.dev.lengths, self.cell.recipe.batch_size)))
 
-    def _loader(self, batches: Batches) -> Loader:
-        self.loaders.append(Loader(batches, self.readers))
+    def _trained(self) -> int:
+        """Batches of the epoch that a checkpoint has behind it."""
+        assert self.trainer is not None
+        loop = self.trainer.fit_loop
+        return loop.epoch_loop.batch_progress.current.ready if loop.restarting else 0
+
+    def _loader(self, batches: Batches, start: int = 0) -> Loader:
+        self.loaders.append(Loader(batches, self.readers, start))
         return self.loaders[-1]
+
+
+class _Keeper(Callback):
+    """Writes the cohort's checkpoint at every epoch's end and, where the process is warned, at once.
+
+    After a warning nothing ends: training goes on until it is done or killed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        warning.again()  # Lightning has taken SIGTERM
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, *batch: Any
+    ) -> None:
+        """Between two steps of the optimisers, but not after the last: Lightning would skip the dev split."""
+        assert isinstance(module, Cohort)
+        if warning.given() and module.due(batch[-1]) and not trainer.is_last_batch:
+            self._keep(trainer)
+
+    def on_validation_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, *batch: Any
+    ) -> None:
+        """The epoch's training is done; its dev split will be scored anew."""
+        if warning.given():
+            self._keep(trainer)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._keep(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let a checkpoint from amid the dev split begin that split again: its counts are not kept."""
+        if trainer.validating:
+            begun = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+            progress.update(total=begun, current=begun)
+
+    def _keep(self, trainer: lightning.Trainer) -> None:
+        if ranks.first():
+            with atomic(self.path) as temporary:
+                trainer.save_checkpoint(temporary)
+        if warning.given():
+            warning.answer()
 
 
 class _Progress(Callback):

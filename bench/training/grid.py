@@ -15,24 +15,22 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal
 
-from bench import corpora
+from bench import corpora, outline
 from bench.config import Cell, Direction, Plan, Pretrained, System, Task, content_id
 from bench.corpora.manifest import Manifest
 from bench.errors import SuiteError
-from bench.evidence.records import RunRecord
+from bench.evidence.records import FINISHED, RunRecord
 from bench.evidence.store import Store
 from bench.features import cache as feature_cache
 from bench.features import plan as feature_plan
 from bench.folders import Folders
-from bench.measuring import environment
 from bench.model import layout
 from bench.training import ranks
+from bench.training.job import Job
 from bench.training.listening import check_augmentation
 from bench.training.losses import require_targets
-from bench.training.run import Job, blank_record, run_cohort
+from bench.training.run import run_missing, write_failed
 from bench.training.workers import Outcome, Workers
-
-DONE = {"ok", "diverged", "oom"}  # a failed cell is tried again
 
 
 @dataclass
@@ -67,13 +65,7 @@ def resolved(plan: Plan, folders: Folders) -> Plan:
 
 def cells(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Cell]:
     """Every cell of a plan: tasks × folds × seeds × directions × layouts, cohort by cohort."""
-    systems = dict.fromkeys(
-        _system(layout.canonical(name), direction)
-        for direction in plan.directions
-        for name in plan.layouts or layout.standard()
-    )
-    for system in systems:
-        layout.check(system, plan.encoder)
+    compared = systems(plan)
     return [
         Cell(
             task=task,
@@ -85,8 +77,20 @@ def cells(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Cell]:
         )
         for seed in plan.seeds
         for task in _tasks(plan, manifest_of)
-        for system in systems
+        for system in compared
     ]
+
+
+def systems(plan: Plan) -> tuple[System, ...]:
+    """What a plan compares: layouts × directions; SuiteError for one that its encoder cannot take."""
+    found = dict.fromkeys(
+        _system(layout.canonical(name), direction)
+        for direction in plan.directions
+        for name in plan.layouts or layout.standard()
+    )
+    for system in found:
+        layout.check(system, plan.encoder)
+    return tuple(found)
 
 
 def _system(name: str, direction: Direction | Literal["published"]) -> System:
@@ -129,16 +133,26 @@ def _options(plan: Plan, corpus: str) -> dict[str, int]:
 
 def jobs(plan: Plan, planned: list[Cell], store: Store) -> list[Job]:
     """Cohorts of the cells that have no finished record."""
-    done = {record.id for record in store.runs() if record.status in DONE}
+    done = {record.id for record in store.runs() if record.status in FINISHED}
     missing = [cell for cell in planned if cell.id not in done]
     cohorts = groupby(missing, key=lambda cell: (content_id(cell.task), cell.seed))
     return [Job(plan.name, tuple(group)) for _, group in cohorts]
 
 
-def run(plan: Plan, folders: Folders, workers: int, threads: int = 1) -> Summary:
-    """Train every missing cell of the plan; returns what was done.
+@dataclass(frozen=True)
+class Grid:
+    """A plan with its encoders looked up, its cells, and the cohorts of those that lack a record."""
 
-    Corpora are loaded and features cached here first, so that bad input stops the run before it starts.
+    plan: Plan
+    cells: list[Cell]
+    todo: list[Job]
+    manifest_of: Callable[[str], Manifest]
+
+
+def look(plan: Plan, folders: Folders) -> Grid:
+    """Find what a plan lacks, and write its cells down for `serbench status`.
+
+    Corpora are loaded here and features looked at, so that bad input stops a run before it starts.
     """
     manifests: dict[str, Manifest] = {}
 
@@ -147,25 +161,75 @@ def run(plan: Plan, folders: Folders, workers: int, threads: int = 1) -> Summary
             manifests[corpus] = manifest(plan, corpus, folders)
         return manifests[corpus]
 
-    plan, store = resolved(plan, folders), Store(folders.results)
+    plan = resolved(plan, folders)
     check_augmentation(plan.features, plan.recipe)
     planned = cells(plan, manifest_of)
-    todo = jobs(plan, planned, store)
-    named = Counter(job.cells[0].task.corpus for job in todo)
-    for corpus in named:
+    todo = jobs(plan, planned, Store(folders.results))
+    for corpus in _corpora(todo):
         require_targets(plan.recipe, manifest_of(corpus))
-    for corpus, cohorts in named.items():
-        for warning in manifest_of(corpus).warnings:
-            if ranks.first():
-                print(f"serbench: {corpus}: {warning}", file=sys.stderr)
-        _prepare(manifest_of(corpus), plan, folders, cohorts)
-    summary = Summary(already_done=len(planned) - sum(len(job.cells) for job in todo))
-    for job, outcome in _outcomes(todo, folders, workers, threads):
-        if isinstance(outcome, str):
-            outcome = _failed(job, manifest_of(job.cells[0].task.corpus), store, threads, outcome)
-        for record in outcome:
-            summary.add(job, record)
+        for warning in manifest_of(corpus).warnings if ranks.first() else ():
+            print(f"serbench: {corpus}: {warning}", file=sys.stderr)
+    if ranks.first():
+        outline.write(folders, plan.name, [outlined(cell) for cell in planned])
+    return Grid(plan, planned, todo, manifest_of)
+
+
+def outlined(cell: Cell) -> outline.OutlinedCell:
+    """What `serbench status` shows of a cell."""
+    task, system = cell.task, cell.system
+    return outline.OutlinedCell(
+        id=cell.id,
+        cohort=f"{task.corpus} {task.protocol} fold {task.fold} seed {cell.seed}",
+        system=f"{layout.label(system.layout).text}, {system.direction}",
+    )
+
+
+def _corpora(todo: list[Job]) -> Counter[str]:
+    """The corpora that are missing something, with the number of their cohorts."""
+    return Counter(job.cells[0].task.corpus for job in todo)
+
+
+def run(plan: Plan, folders: Folders, workers: int, threads: int = 1) -> Summary:
+    """Train every missing cell of the plan; returns what was done.
+
+    Features are cached first. Cells that another process is training meanwhile are left to it, then waited
+    for, and trained here if they fail there.
+    """
+    grid = look(plan, folders)
+    prepare(grid, folders)
+    summary, seen, left = Summary(), set(), grid.todo
+    for wait in (False, True):
+        if left and wait and ranks.first():
+            count = sum(len(job.cells) for job in left)
+            print(f"serbench: waiting for {count} cells that another process is training", file=sys.stderr)
+        for job, outcome in _outcomes(left, folders, workers, threads, wait):
+            if isinstance(outcome, str):
+                corpus = grid.manifest_of(job.cells[0].task.corpus)
+                outcome = write_failed(job, corpus, folders, threads, outcome)
+            for record in outcome:
+                summary.add(job, record)
+                seen.add(record.id)
+        left = ranks.told(_without(left, seen, Store(folders.results)))
+    summary.already_done = len(grid.cells) - len(seen)
     return summary
+
+
+def prepare(grid: Grid, folders: Folders) -> None:
+    """Bring the features of what is missing into the cache, or say that they come as training goes."""
+    for corpus, cohorts in _corpora(grid.todo).items():
+        _prepare(grid.manifest_of(corpus), grid.plan, folders, cohorts)
+
+
+def _without(todo: list[Job], seen: set[str], store: Store) -> list[Job]:
+    """The cells that have been trained neither here nor elsewhere, cohort by cohort."""
+    left = [
+        Job(
+            job.preset,
+            tuple(cell for cell in job.cells if cell.id not in seen and not store.finished(cell.id)),
+        )
+        for job in todo
+    ]
+    return [job for job in left if job.cells]
 
 
 def _prepare(manifest: Manifest, plan: Plan, folders: Folders, cohorts: int) -> None:
@@ -185,20 +249,15 @@ def _prepare(manifest: Manifest, plan: Plan, folders: Folders, cohorts: int) -> 
         ranks.meet()
 
 
-def _outcomes(todo: list[Job], folders: Folders, workers: int, threads: int) -> Iterator[tuple[Job, Outcome]]:
+def _outcomes(
+    todo: list[Job], folders: Folders, workers: int, threads: int, wait: bool
+) -> Iterator[tuple[Job, Outcome]]:
     """Each cohort's outcome: several at a time or, as one of many processes, one after the other."""
+    if not todo:
+        return
     if ranks.count() > 1:
         ranks.meet()  # and all have seen the same records
-        yield from ((job, run_cohort(job, folders)) for job in todo)
+        yield from ((job, run_missing(job, folders, wait=wait)) for job in todo)
         return
     with Workers(workers, folders, threads) as pool:
-        yield from pool.run(todo)
-
-
-def _failed(job: Job, manifest: Manifest, store: Store, threads: int, reason: str) -> list[RunRecord]:
-    """Write and return a failed record for every cell of a job."""
-    machine = environment.describe(threads)
-    records = [blank_record(cell, job.preset, manifest, machine, "failed", reason) for cell in job.cells]
-    for record in records:
-        store.write(record)
-    return records
+        yield from pool.run(todo, wait)

@@ -29,17 +29,18 @@ def free_cores() -> int:
 
 
 class Loader:
-    """The batches in order; with 0 readers each is read when it is asked for."""
+    """The batches in order, from number `start`; with 0 readers each is read when it is asked for."""
 
-    def __init__(self, batches: Batches, readers: int = 0) -> None:
-        self.batches, self.readers = batches, readers
+    def __init__(self, batches: Batches, readers: int = 0, start: int = 0) -> None:
+        self.batches, self.readers, self.start = batches, readers, start
         self.waited_s = 0.0
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        source = self._ahead() if self.readers > 0 else (self.batches[number] for number in range(len(self)))
+        numbers = range(self.start, len(self))
+        source = self._ahead(numbers) if self.readers > 0 else (self.batches[number] for number in numbers)
         while True:
             started = time.perf_counter()
             batch = next(source, None)
@@ -48,10 +49,10 @@ class Loader:
                 return
             yield batch
 
-    def _ahead(self) -> Iterator[Batch]:
+    def _ahead(self, numbers: range) -> Iterator[Batch]:
         pool, pending = ThreadPoolExecutor(self.readers), deque[Future[Batch]]()
         try:
-            for number in range(len(self)):
+            for number in numbers:
                 pending.append(pool.submit(self.batches.__getitem__, number))
                 if len(pending) > AHEAD * self.readers:
                     yield pending.popleft().result()

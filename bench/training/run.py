@@ -1,5 +1,6 @@
 """One cohort from recordings to records: read, train, choose on dev, score on the test splits, write.
 
+    run_missing(Job("open", cells), folders, on_epoch=print)      # those that nobody trains or has trained
     run_cohort(Job("open", cells), folders, on_epoch=print)
 
 A test split is built only after every student's epoch has been chosen. A cell's record is written
@@ -28,30 +29,12 @@ from bench.features.plan import Source
 from bench.folders import Folders
 from bench.measuring import environment
 from bench.model import layout
-from bench.training import checkpoint, ranks, scoring, streams
+from bench.training import checkpoint, claims, ranks, scoring, streams
 from bench.training.cohort import Student
 from bench.training.fit import OnEpoch, fit
+from bench.training.job import Job
 from bench.training.losses import require_targets
 from bench.training.split import Split
-
-
-@dataclass(frozen=True)
-class Job:
-    """The cells of one cohort: same task, seed, features, encoder and recipe; one system each."""
-
-    preset: str
-    cells: tuple[Cell, ...]
-
-    @property
-    def name(self) -> str:
-        """For people: corpus, fold and seed."""
-        first = self.cells[0]
-        return f"{first.task.corpus} {first.task.protocol} fold {first.task.fold} seed {first.seed}"
-
-    @property
-    def folder(self) -> str:
-        """Name of the folder that holds the cohort's training checkpoint."""
-        return f"cohort-{streams.number(*sorted(cell.id for cell in self.cells)):x}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +57,26 @@ class Data:
         return split
 
 
+def run_missing(
+    job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None, wait: bool = False
+) -> list[RunRecord]:
+    """`run_cohort` for the cells of a job that have no record and that nobody else is training.
+
+    With `wait`, a cell that is being trained elsewhere is waited for, and trained here if it fails there.
+    """
+    store, epochs = Store(folders.results), job.cells[0].recipe.epochs
+    wanted = [cell.id for cell in job.cells] if ranks.first() else []
+    with claims.hold(folders.claims, wanted, wait) as held:
+        free = ranks.told([name for name in wanted if name in held.ids and not store.finished(name)])
+
+        def progress(done: int) -> None:
+            held.note(f"epoch {done} of {epochs}")
+            on_epoch(done)
+
+        left = tuple(cell for cell in job.cells if cell.id in free)
+        return run_cohort(Job(job.preset, left), folders, progress) if left else []
+
+
 def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None) -> list[RunRecord]:
     """Train one cohort and write its records, predictions and checkpoints; returns the records.
 
@@ -86,7 +89,8 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
     normaliser = None
     if not isinstance(first.features, Pretrained):
         normaliser = Normaliser.fit(data.source.store, list(train.table["utterance"]))
-    training = folders.results / "checkpoints" / job.folder
+    cohort_name = f"cohort-{streams.number(*sorted(cell.id for cell in job.cells)):x}"
+    training = folders.results / "checkpoints" / cohort_name
     cohort = fit(job.cells, train, dev, normaliser, training, on_epoch, data.source.encoders)
     splits = {"train": train, "dev": dev} | {name: data.split(name) for name in data.tests}
     common = {
@@ -177,6 +181,21 @@ def blank_record(
         reason=reason,
         environment=machine,
     )
+
+
+def write_failed(
+    job: Job, manifest: Manifest, folders: Folders, threads: int, reason: str
+) -> list[RunRecord]:
+    """Write and return a failed record for every cell of a job that has none that stands."""
+    store, machine = Store(folders.results), environment.describe(threads)
+    records = [
+        blank_record(cell, job.preset, manifest, machine, "failed", reason)
+        for cell in job.cells
+        if not store.finished(cell.id)
+    ]
+    for record in records:
+        store.write(record)
+    return records
 
 
 def _training_fields(student: Student, cohort: Cost) -> dict[str, object]:

@@ -3,24 +3,28 @@
     with Workers(2, folders, threads=1) as workers:
         for job, outcome in workers.run(jobs):
             ...                       # its records, or a sentence on why there are none
+        workers.warn(60)              # from a signal handler: until all have kept what they have
 
 A crash or a full memory costs the cohort that it happened in, and no other. Leaving the block (Ctrl-C, an
-error) ends the processes at once; what they had checkpointed is continued by the next run.
+error) ends the processes at once; what they had checkpointed is continued by the next run. This module
+imports torch in the children alone.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from threading import Lock
+from threading import Event, Lock
 from types import TracebackType
 
-import torch
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -35,9 +39,21 @@ from bench.errors import SuiteError
 from bench.evidence.records import RunRecord
 from bench.folders import Folders
 from bench.processes import cause_of_death, follow_parent
-from bench.training.run import Job, run_cohort
+from bench.training import warning
+from bench.training.job import Job
 
 Outcome = list[RunRecord] | str
+KEPT = "kept"  # what a child says when it has answered a warning
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a child has no records."""
+
+    text: str
+
+
+Message = int | str | list[RunRecord] | Reason | SuiteError  # epochs done, KEPT, or an outcome
 
 
 class Workers:
@@ -46,7 +62,7 @@ class Workers:
     def __init__(self, count: int, folders: Folders, threads: int) -> None:
         self.folders, self.threads = folders, threads
         self._pool = ThreadPoolExecutor(max_workers=count)
-        self._children: set[BaseProcess] = set()
+        self._children: dict[BaseProcess, Event] = {}  # set when it has answered a warning, or is gone
         self._lock, self._ended = Lock(), False
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -72,57 +88,79 @@ class Workers:
         self._pool.shutdown(cancel_futures=True)
         self._progress.stop()
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
-        """Each job with its outcome, as they finish; a SuiteError of a child is raised here."""
-        futures = {self._pool.submit(self._supervise, job): job for job in jobs}
+    def run(self, jobs: Sequence[Job], wait: bool = False) -> Iterator[tuple[Job, Outcome]]:
+        """Each job with its outcome, as they finish; a SuiteError of a child is raised here.
+
+        Cells that are trained already, or (unless `wait`) elsewhere at this moment, have no record in it.
+        """
+        futures = {self._pool.submit(self._supervise, job, wait): job for job in jobs}
         for future in as_completed(futures):
             yield futures[future], future.result()
 
-    def _supervise(self, job: Job) -> Outcome:
+    def warn(self, seconds: float) -> None:
+        """Warn every child (`bench.training.warning`); return when all have answered, or after `seconds`."""
+        deadline = time.monotonic() + seconds
+        for child, answered in dict(self._children).items():
+            answered.clear()
+            if child.pid is not None and child.is_alive():
+                os.kill(child.pid, warning.SIGNALS[0])
+                answered.wait(max(0.0, deadline - time.monotonic()))
+
+    def _supervise(self, job: Job, wait: bool) -> Outcome:
         """Start one child and follow it to its end."""
         bar = self._progress.add_task(job.name, total=job.cells[0].recipe.epochs)
-        receiver, child = self._start(job)
-        outcome: Outcome | SuiteError | None = None
+        receiver, child = self._start(job, wait)
+        outcome: list[RunRecord] | Reason | SuiteError | None = None
         for message in _messages(receiver):
             if isinstance(message, int):
                 self._progress.update(bar, completed=message)
+            elif isinstance(message, str):
+                self._children[child].set()
             else:
                 outcome = message
         child.join()
         with self._lock:
-            self._children.discard(child)
+            self._children.pop(child).set()
         if isinstance(outcome, SuiteError):
             raise outcome
-        return outcome or cause_of_death(child.exitcode or 0)
+        if outcome is None:
+            return cause_of_death(child.exitcode or 0)
+        return outcome.text if isinstance(outcome, Reason) else outcome
 
-    def _start(self, job: Job) -> tuple[Connection, BaseProcess]:
+    def _start(self, job: Job, wait: bool) -> tuple[Connection, BaseProcess]:
         context = multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
-        child = context.Process(target=_child, args=(job, self.folders, self.threads, sender))
+        child = context.Process(target=_child, args=(job, self.folders, self.threads, wait, sender))
         with self._lock:
             if self._ended:
                 raise SuiteError("the run has ended")
-            child.start()
-            self._children.add(child)
+            with warning.held_back():
+                child.start()
+            self._children[child] = Event()
         sender.close()
         return receiver, child
 
 
-def _messages(receiver: Connection) -> Iterator[int | Outcome | SuiteError]:
+def _messages(receiver: Connection) -> Iterator[Message]:
     """What a child sends, until it is gone."""
     with suppress(EOFError):
         while True:
             yield receiver.recv()
 
 
-def _child(job: Job, folders: Folders, threads: int, sender: Connection) -> None:
+def _child(job: Job, folders: Folders, threads: int, wait: bool, sender: Connection) -> None:
     """A cohort's process: sends the number of epochs done, then records, or a reason, or a SuiteError."""
     follow_parent()
+    warning.heed(lambda: sender.send(KEPT))
+    import torch
+
+    from bench.training.run import run_missing
+
     torch.set_num_threads(threads)
     try:
-        sender.send(run_cohort(job, folders, sender.send))
+        sender.send(run_missing(job, folders, sender.send, wait))
     except SuiteError as error:
         sender.send(SuiteError(str(error)))
     except Exception as error:
         traceback.print_exc()
-        sender.send(f"{type(error).__name__}: {error}")
+        sender.send(Reason(f"{type(error).__name__}: {error}"))

@@ -1,0 +1,1 @@
+"""Running the same cohorts as jobs of a Slurm cluster."""
