@@ -129,7 +129,10 @@ AnyFeatures = Features | Cepstra | Pretrained
 
 
 class Augmentation(Settings):
-    """Masking and stretching of the log-mel in training (SpecAugment, Park et al. 2019); 0 is off."""
+    """Masking and stretching of log-mels or cepstra in training (SpecAugment, Park et al. 2019); 0 is off.
+
+    What names mels or the gain acts on log-mels alone, `speed` on cepstra alone.
+    """
 
     time_masks: int = 2
     time_mask_s: float = 0.3  # longest
@@ -138,6 +141,7 @@ class Augmentation(Settings):
     mel_shift_bins: int = 3  # random shift along the mel axis: pitch and vocal tract length
     time_stretch: float = 0.2  # random rate in 1 ± this
     gain_db: float = 2.0  # random level in ± this: small, as loudness carries emotion
+    speed: Later[Fraction] = 0.0  # played faster or slower, its logarithm random in ± this (Ko et al. 2015)
 
 
 class Encoder(Settings):
@@ -242,6 +246,8 @@ class Recipe(Settings):
     attribute_weight: Later[Annotated[float, Field(ge=0)]] = 0.0  # of mean 1 − CCC of the attributes
     precision: Later[Literal["float32", "bfloat16"]] = "float32"  # autocast of forward and backward
     accumulate: Later[PositiveInt] = 1  # batches to one step of the optimiser
+    bucketed: Later[bool] = True  # batches of like length, which waste less padding; or drawn at random
+    averaging: Later[Fraction] = 0.0  # decay an epoch of the mean of weights that dev scores; 0: no mean
 
 
 class System(Settings):

@@ -61,29 +61,27 @@ def recurrent() -> Plan:
 
     SER_DATA_ROOT=/data serbench run recurrent
 
-    Time: 19 min on a core that was shared. Score, on RAVDESS at 16 kHz: UAR 49.5 % and 47.7 % on speakers
-    that had no say. The paper has 62.3 ± 1.2 and 57.5 % at 48 kHz, chosen and scored on the same speakers; so
-    scored, on the 600 clips of the actors that chose the epoch, these runs have 61.4 and 58.4 %. Our reading:
-    models and features do what the paper's do, and most of what is missing on the test speakers is what
-    choosing adds.
+    Time: 30 min on a core that was shared. Score, on RAVDESS at 16 kHz: UAR 59.9 % and 55.1 % on speakers
+    that had no say. The paper has 62.3 ± 1.2 and 57.5 % at 48 kHz; its released notebook chooses the epoch
+    on these dev speakers, the other settings by 100 trials scored on the test speakers.
 
     As published: the models, Adam with L2 decay of 1.6e-3 on all weights, cross-entropy, 100 epochs, warm
-    restarts, no augmentation. Learning rate and batch size were chosen on dev alone, for ResLSTM-SA, seed 0:
-    UAR % of the best five epochs in a row (of the best one), mean over the folds. Batch 32 and dropout 0.3
-    unless said; * = batches drawn at random, where this preset's hold clips of like length.
+    restarts, batches drawn at random, the epoch of the best dev UAR. Ours, chosen on dev: learning rate and
+    batch size; every utterance at a random speed, as 17 training speakers are few; and what dev scores and a
+    record keeps is a mean of weights over about ten epochs, as one epoch alone is chosen half by chance.
 
-        lr 1e-3, 15 epochs                             43.6 (45.6)
-        lr 1e-3, 15 epochs, dropout 0.5                42.9 (45.2)
-        lr 3e-3, 15 epochs                             46.6 (51.4)
-        lr 1e-2, 20 epochs                             49.7 (53.0)      * 54.0 (56.7)
-        lr 1e-2, 20 epochs, decay 5e-3                                  * 53.3 (56.7)
-        lr 3e-2, 20 epochs                                              * 54.3 (56.1)
-        lr 1e-2, 30 epochs, batch 16, dropout 0.5                       * 54.0 (57.5)
-        lr 3e-2, 30 epochs, decay 5e-3, dropout 0.5                     * 54.1 (57.3)
-        lr 1e-2, 100 epochs: this preset               58.1 (61.4)      * 58.6 (62.0)
+    What this rests on, for ResLSTM-SA, seed 0: dev UAR % at the last epoch (mean of the last ten), mean over
+    the folds, of a program written apart from the suite, with librosa's features.
 
-    The summary of the paper says that it searched 3e-5 to 2e-4, its notebook goes up to 3e-2. With 2e-4 and
-    batch 16 the first fold ends at 33.0 (34.4); with this preset at 56.1 (58.6).
+        lr 3e-3, batch 8, 60 epochs, padding not masked, as published                54.8 (52.9)
+        lr 1e-2, batch 32, 40 epochs, masked in time, stretched, labels smoothed     53.4 (50.8)
+        lr 1e-2, batch 32, 40 epochs, recordings resampled to speeds 0.86 to 1.15    61.2 (58.8)
+        the same, means of weights                                                   60.5 (60.0)
+
+    With the epoch chosen on one dev speaker, the other has 57.5 % in the third row, 59.8 % with means. The
+    program as published has 52.1 % on the test speakers, 56.1 % with the epoch chosen on them. The learning
+    rates in the summary of the paper (3e-5 to 2e-4; its notebook has 1e-5 to 3e-2) fit the training speakers
+    and no others, in the suite and apart: on fold 0, 2e-4 and batch 8 have 35.2 % at best, 3e-3 53.1 %.
     """
     return Plan(
         name="recurrent",
@@ -102,11 +100,13 @@ def recurrent() -> Plan:
             clip_norm=1e3,  # none: no gradient is so long
             label_smoothing=0.0,
             class_weights=False,
-            augmentation=NO_AUGMENTATION,
+            augmentation=NO_AUGMENTATION.model_copy(update={"speed": 0.15, "time_stretch": 0.1}),
             optimiser="adam",
             beta2=0.999,
             decayed="all",
             schedule="restarts",
+            bucketed=False,
+            averaging=0.9,
         ),
     )
 

@@ -29,7 +29,7 @@ def augment(
     if settings.mel_shift_bins:
         frames = _shift_mels(frames, settings.mel_shift_bins, rng)
     if settings.gain_db:
-        decibels = _uniform(frames, rng, -settings.gain_db, settings.gain_db)
+        decibels = uniform(frames, rng, -settings.gain_db, settings.gain_db)
         frames = frames + decibels[:, None, None] * (math.log(10) / 10)
     for _ in range(settings.time_masks):
         frames = _mask_span(frames, 1, mask.sum(1), settings.time_mask_s * 1000 / hop_ms, fill, rng)
@@ -39,14 +39,18 @@ def augment(
     return frames, mask
 
 
-def _uniform(like: Tensor, rng: torch.Generator, low: float, high: float) -> Tensor:
+def uniform(like: Tensor, rng: torch.Generator, low: float, high: float) -> Tensor:
     """One number an utterance, (B,)."""
     return (torch.rand(len(like), generator=rng) * (high - low) + low).to(like.device)
 
 
 def _stretch(frames: Tensor, mask: Tensor, amount: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Resample each utterance in time by its own rate, linearly between neighbours."""
-    rate = _uniform(frames, rng, 1 - amount, 1 + amount)
+    """Resample each utterance in time by its own rate."""
+    return resampled(frames, mask, uniform(frames, rng, 1 - amount, 1 + amount))
+
+
+def resampled(frames: Tensor, mask: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
+    """Each utterance `rate` (B,) times as fast, linearly between neighbours: (B, T', M), (B, T')."""
     lengths = (mask.sum(1) / rate).floor().clamp(min=1).long()
     steps = torch.arange(int(lengths.max()), device=frames.device)
     last = (mask.sum(1, keepdim=True) - 1).clamp(min=0)
@@ -69,10 +73,10 @@ def _mask_span(
     frames: Tensor, axis: int, extent: Tensor, most: float, fill: Tensor, rng: torch.Generator
 ) -> Tensor:
     """Replace one random span of up to `most` cells along `axis` (1 time, 2 mel) with `fill`."""
-    width = _uniform(frames, rng, 0, 1) * torch.minimum(
+    width = uniform(frames, rng, 0, 1) * torch.minimum(
         extent.float() / 2, torch.full_like(extent, most, dtype=torch.float32)
     )
-    start = _uniform(frames, rng, 0, 1) * (extent - width)
+    start = uniform(frames, rng, 0, 1) * (extent - width)
     cells = torch.arange(frames.shape[axis], device=frames.device)
     hit = (cells >= start[:, None]) & (cells < (start + width)[:, None])
     return torch.where(hit.unsqueeze(3 - axis), fill.to(frames), frames)

@@ -50,6 +50,8 @@ class Student(nn.Module):
         self.status: Status = "ok"
         self.reason = ""
         self.curve: list[Epoch] = []
+        self.own: dict[str, Tensor] = {}  # weights in training, while the model has the mean's
+        self.mean: dict[str, Tensor] = {}  # of the weights over epochs
         self.best: dict[str, Tensor] = {}
         self.best_epoch: int | None = None
         self.train_s = 0.0
@@ -67,13 +69,39 @@ class Student(nn.Module):
         if self.parts[1]:
             self.attribute_sums.update(scaled, batch.attributes)
 
+    def take_mean(self, number: int) -> None:
+        """Where the recipe averages: this epoch's weights enter the mean, and the model takes the mean's.
+
+        A plain mean of the first epochs, then one that forgets by the recipe's decay; statistics of norms are
+        averaged too. Why a mean generalises better than its epochs: Izmailov et al. 2018, arXiv 1803.05407.
+        """
+        if not self.recipe.averaging:
+            return
+        self.own = self._weights()
+        share = 1 - min(self.recipe.averaging, number / (number + 1))
+        earlier = self.mean or self.own
+        self.mean = {
+            name: earlier[name].lerp(value, share) if value.is_floating_point() else value
+            for name, value in self.own.items()
+        }
+        self.model.load_state_dict(self.mean)
+
+    def take_own(self) -> None:
+        """Undo `take_mean`: the model goes on in training."""
+        if self.own:
+            self.model.load_state_dict(self.own)
+        self.own = {}
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+
     def end_epoch(self, number: int) -> None:
         """Score the epoch on the dev split and keep the weights if no earlier epoch was as good."""
         loss = sum(self.losses) / len(self.losses)
         self.losses = []
         epoch = Epoch(epoch=number, train_loss=loss, **self._dev_scores())
         if not self.curve or self.merit(epoch) > max(self.merit(earlier) for earlier in self.curve):
-            self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            self.best = self._weights()
             self.best_epoch = number
         self.curve.append(epoch)
 
@@ -100,6 +128,7 @@ class Student(nn.Module):
             "status": self.status,
             "reason": self.reason,
             "curve": [epoch.model_dump() for epoch in self.curve],
+            "mean": self.mean,
             "best": self.best,
             "best_epoch": self.best_epoch,
             "train_s": self.train_s,
@@ -110,6 +139,7 @@ class Student(nn.Module):
         """Undo `get_extra_state`."""
         self.status, self.reason = state["status"], state["reason"]
         self.curve = [Epoch(**epoch) for epoch in state["curve"]]
+        self.mean = state.get("mean", {})  # older checkpoints have none
         self.best, self.best_epoch, self.train_s = state["best"], state["best_epoch"], state["train_s"]
         self.losses = list(state.get("losses", ()))  # none in checkpoints of an epoch's end
 
@@ -229,14 +259,16 @@ class Cohort(lightning.LightningModule):
                 student.count(self.outputs(student, heard).float(), batch)
 
     def on_validation_start(self) -> None:
-        """Let all processes score the same models."""
+        """Let all processes score the same models: those of the epoch, or their means over epochs."""
         for _, student in self.live():
             ranks.average_statistics(student.model)
+            student.take_mean(self.current_epoch)
 
     def on_validation_epoch_end(self) -> None:
         """Choose the best epoch by the recipe's dev score."""
         for i, student in self.live():
             student.end_epoch(self.current_epoch)
+            student.take_own()
             rate = _listed(self.lr_schedulers())[i]
             if isinstance(rate, Plateau):
                 rate.end_epoch(student.merit(student.curve[-1]))

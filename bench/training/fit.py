@@ -28,7 +28,7 @@ from bench.features.normaliser import Normaliser
 from bench.training import listening, ranks, streams, warning
 from bench.training.cohort import Cohort
 from bench.training.reading import Loader, free_cores
-from bench.training.split import Batches, Split, buckets
+from bench.training.split import Batches, Split, buckets, shuffled
 
 OnEpoch = Callable[[int], None]  # told the number of epochs done
 
@@ -81,7 +81,7 @@ def fit(
 
 
 class Data(lightning.LightningDataModule):
-    """Train and dev batches; bucketed anew each epoch from a stream named by seed and epoch."""
+    """Train and dev batches; the former grouped anew each epoch from a stream named by seed and epoch."""
 
     def __init__(self, train: Split, dev: Split, cell: Cell, heard: listening.Listening) -> None:
         super().__init__()
@@ -98,9 +98,12 @@ class Data(lightning.LightningDataModule):
     def train_dataloader(self) -> Loader:
         """Every training utterance once."""
         assert self.trainer is not None
-        place = (self.cell.seed, self.trainer.current_epoch)
+        place, recipe = (self.cell.seed, self.trainer.current_epoch), self.cell.recipe
         rng = streams.generator("batches", *place)
-        groups = buckets(self.train.lengths, self.cell.recipe.batch_size, rng)
+        if recipe.bucketed:
+            groups = buckets(self.train.lengths, recipe.batch_size, rng)
+        else:
+            groups = shuffled(len(self.train), recipe.batch_size, rng)
         seed, heard = streams.number("crops", *place), self.heard
         batches = Batches(self.train, groups, self.crop_frames, seed, heard.hop, heard.field)
         return self._loader(batches, self._trained())

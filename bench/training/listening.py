@@ -4,10 +4,10 @@
     heard = listening(batch, rng)              # training: with augmentation
     student.model(*listening(batch))           # scoring
 
-Log-mels and cepstra are augmented and normalised. Hidden states come either from the frozen encoders, which
-run here on the batch's samples, without gradient and in the recipe's precision, or from the cache, and are
-widened to that precision once. The encoders are no part of this module's weights: they stand in no
-checkpoint, and are resolved again by name and digest.
+Log-mels and cepstra are augmented (these by `bench.training.speed` too) and normalised. Hidden states come
+either from the frozen encoders, which run here on the batch's samples, without gradient and in the recipe's
+precision, or from the cache, and are widened to that precision once. The encoders are no part of this
+module's weights: they stand in no checkpoint, and are resolved again by name and digest.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.config import Augmentation, Cell, Pretrained, Recipe
+from bench.config import AnyFeatures, Augmentation, Cell, Cepstra, Pretrained, Recipe
 from bench.errors import SuiteError
 from bench.features.backbones import HOP, RECEPTIVE_FIELD
 from bench.features.encoders import Encoders, Heard
 from bench.features.normaliser import Normaliser
 from bench.training.augmentation import augment
+from bench.training.speed import Player
 from bench.training.split import Batch
+
+ON_LOG_MELS = {"mel_masks", "mel_shift_bins", "gain_db"}  # settings of augmentation that act on these alone
+ON_CEPSTRA = {"speed"}
+ON_BOTH = {"time_masks", "time_stretch"}
 
 
 class Listening(nn.Module):
@@ -46,9 +51,12 @@ class Normalised(Listening):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, settings: Augmentation, hop_ms: float, normaliser: Normaliser) -> None:
+    def __init__(
+        self, settings: Augmentation, hop_ms: float, normaliser: Normaliser, player: Player | None = None
+    ) -> None:
+        """`player` is for cepstra that training hears at random speeds."""
         super().__init__()
-        self.settings, self.hop_ms = settings, hop_ms
+        self.settings, self.hop_ms, self.player = settings, hop_ms, player
         self.register_buffer("mean", torch.as_tensor(normaliser.mean, dtype=torch.float32))
         self.register_buffer("std", torch.as_tensor(normaliser.std, dtype=torch.float32))
 
@@ -57,6 +65,8 @@ class Normalised(Listening):
         frames, mask = batch.frames, batch.mask
         if not len(frames):
             return Heard(frames, mask)
+        if rng is not None and self.player is not None:
+            frames, mask = self.player(frames, mask, rng)
         if rng is not None:
             frames, mask = augment(frames, mask, self.settings, self.hop_ms, self.mean, rng)
         return Heard((frames - self.mean) / self.std, mask)
@@ -97,23 +107,32 @@ class Hidden(Listening):
 
 def build(cell: Cell, normaliser: Normaliser | None, encoders: Encoders | None = None) -> Listening:
     """What a cell's cohort hears; SuiteError where its augmentation cannot act on its features."""
-    if isinstance(cell.features, Pretrained):
-        return Hidden(cell.features, cell.recipe, encoders)
+    features, augmentation = cell.features, cell.recipe.augmentation
+    if isinstance(features, Pretrained):
+        return Hidden(features, cell.recipe, encoders)
+    check_augmentation(features, cell.recipe)
     assert normaliser is not None
-    return Normalised(cell.recipe.augmentation, cell.features.hop_ms, normaliser)
+    spread = augmentation.speed
+    player = Player(features, spread) if isinstance(features, Cepstra) and spread else None
+    return Normalised(augmentation, features.hop_ms, normaliser, player)
 
 
-def check_augmentation(features: object, recipe: Recipe) -> None:
-    """SuiteError where hidden states would be augmented: every setting acts on log-mels alone."""
-    if not isinstance(features, Pretrained):
-        return
-    chosen = [name for name, value in recipe.augmentation if value and name not in EXTENTS]
+def check_augmentation(features: AnyFeatures, recipe: Recipe) -> None:
+    """SuiteError where a setting would act on features that it is not made for."""
+    name, wanted, unfit = _unfit(features)
+    chosen = [each for each, value in recipe.augmentation if value and each in unfit]
     if chosen:
-        flags = " ".join(f"--recipe.augmentation.{name.replace('_', '-')} 0" for name in chosen)
+        flags = " ".join(f"--recipe.augmentation.{each.replace('_', '-')} 0" for each in chosen)
         raise SuiteError(
-            f"augmentation acts on log-mels, and these features are hidden states of {features.speech.name}; "
-            f"switch it off: {flags}"
+            f"augmentation acts on {wanted}, and these features are {name}; switch it off: {flags}"
         )
 
 
-EXTENTS = ("time_mask_s", "mel_mask_bins")  # say how large a mask is, not whether there is one
+def _unfit(features: AnyFeatures) -> tuple[str, str, set[str]]:
+    """What the features are, what is augmented instead, and by which settings."""
+    if isinstance(features, Pretrained):
+        of = f"hidden states of {features.speech.name}"
+        return of, "log-mels or cepstra", ON_LOG_MELS | ON_CEPSTRA | ON_BOTH
+    if isinstance(features, Cepstra):
+        return "cepstra", "log-mels with these settings", ON_LOG_MELS
+    return "log-mels", "cepstra with these settings", ON_CEPSTRA

@@ -130,6 +130,12 @@ def buckets(lengths: np.ndarray, batch_size: int, rng: np.random.Generator | Non
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
+def shuffled(count: int, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Positions 0 to `count` − 1 in batches drawn at random, every one once."""
+    order = rng.permutation(count)
+    return [order[i : i + batch_size] for i in range(0, count, batch_size)]
+
+
 class Batches(Dataset[Batch]):
     """One item a batch: padded on the right, cropped at random where longer than `crop_frames`.
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_fixtures import toy_split
 
-from bench.training.split import Batches, buckets
+from bench.training.split import Batches, buckets, shuffled
 
 LENGTHS = st.lists(st.integers(1, 2000), min_size=1, max_size=300)
 
@@ -18,6 +18,14 @@ def test_an_epoch_holds_every_utterance_once(lengths, size, seed):
     groups = buckets(np.array(lengths), size, np.random.default_rng(seed))
     assert sorted(np.concatenate(groups)) == list(range(len(lengths)))
     assert max(map(len, groups)) <= size
+
+
+@given(st.integers(1, 300), st.integers(1, 64), st.integers(0, 99))
+def test_an_epoch_of_random_batches_holds_every_utterance_once(count, size, seed):
+    groups = shuffled(count, size, np.random.default_rng(seed))
+    assert sorted(np.concatenate(groups)) == list(range(count))
+    assert {len(group) for group in groups[:-1]} <= {size}
+    assert 1 <= len(groups[-1]) <= size
 
 
 @given(LENGTHS, st.integers(1, 64))
