@@ -34,6 +34,7 @@ Which token mixer should a speech emotion recogniser use? Train every mixer alik
   train                train one system (a mixer layout on one fold)
   profile [NAME]       time and weigh every mixer and encoder on this machine; NAME: quick, full, paper, gpu
   profile ops          time the recurrences alone: frame loops, fla, fused softmax, growth
+  profile kernels      compare fla's kernels with the torch ops on this GPU: forward and gradients
   report               leaderboard, model card and figures from the records in results/
   figures [NAME…]      draw figures again, for a page or a paper's column (--venue); --list names them
   results merge DIR    copy the records of another results folder that are not there yet
@@ -54,6 +55,7 @@ presets:
   recurrent            the LSTM baseline ResLSTM-SA on RAVDESS; needs SER_DATA_ROOT
   paper                the published protocol on MSP-Podcast: frozen encoders, one bare layer, six mixers
   controlled           MSP-Podcast, residual blocks of equal size, both directions, three seeds
+  gpu                  no preset: all that is measured on a GPU, ten minutes at a time (--dry-run lists it)
 
 examples:
   serbench run demo
@@ -95,9 +97,11 @@ def _run(arguments: list[str]) -> int:
     from bench.flags import RunFlags, parse
 
     if not arguments or arguments[0].startswith("-"):
-        print(f"usage: serbench run PRESET [options]\n\npresets: {', '.join(presets.PRESETS)}")
+        print(f"usage: serbench run PRESET [options]\n\npresets: {', '.join(presets.PRESETS)}; or gpu")
         print("`serbench run PRESET --help` shows every setting of that preset.")
         return 0 if arguments in (["-h"], ["--help"]) else 2
+    if arguments[0] == "gpu":
+        return _run_gpu(arguments[1:])
     default = RunFlags(plan=presets.build(arguments[0]))
     flags = parse(RunFlags, f"serbench run {arguments[0]}", arguments[1:], default)
     from bench.training import grid, ranks
@@ -154,6 +158,33 @@ def _plan(arguments: list[str]) -> int:
     return 0
 
 
+def _run_gpu(arguments: list[str]) -> int:
+    from bench.flags import GpuFlags, parse
+
+    flags = parse(GpuFlags, "serbench run gpu", arguments)
+    if flags.kernel_cache is not None:  # before torch is there, and for every child
+        os.environ["TRITON_CACHE_DIR"] = str(flags.kernel_cache.resolve())
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(flags.kernel_cache.resolve() / "inductor")
+    from bench.console import show
+    from bench.gpu.parts import Places, hardware
+    from bench.gpu.run import chosen, forecast, run
+    from bench.gpu.slices import slices
+    from bench.listing import slices_table
+
+    parts = chosen(slices(), flags.slices)
+    places = Places(flags.places.folders(), hardware(), flags.again)
+    if flags.dry_run:
+        show(slices_table(forecast(parts, places), places.hardware))
+        return 0
+    if not places.hardware:
+        raise SuiteError("run gpu: torch finds no CUDA device here; --dry-run lists what there is to measure")
+    outcome = run(parts, places, flags.minutes)
+    print("\n".join([*outcome.lines, *outcome.refused]))
+    if outcome.left:
+        print(f"left for the next time: {', '.join(outcome.left)}")
+    return 1 if outcome.refused else 0
+
+
 def _train(arguments: list[str]) -> int:
     from bench.flags import TrainFlags, parse
 
@@ -186,6 +217,8 @@ def _profile(arguments: list[str]) -> int:
     named = bool(arguments) and not arguments[0].startswith("-")
     if named and arguments[0] == "ops":
         return _profile_ops(arguments[1:])
+    if named and arguments[0] == "kernels":
+        return _profile_kernels(arguments[1:])
     name, rest = (f" {arguments[0]}", arguments[1:]) if named else ("", arguments)
     default = ProfileFlags.of(presets.profile(arguments[0])) if named else ProfileFlags()
     flags = parse(ProfileFlags, f"serbench profile{name}", rest, default)
@@ -223,6 +256,27 @@ def _profile_ops(arguments: list[str]) -> int:
     show(table(record))
     for path in (store.op_path(record.id), *write_op_figures(flags.results)):
         print(path)
+    return 0
+
+
+def _profile_kernels(arguments: list[str]) -> int:
+    import torch
+
+    from bench import presets
+    from bench.evidence.store import Store
+    from bench.flags import KernelFlags, parse
+    from bench.measuring.kernels import check_kernels
+    from bench.report.kernel_table import failures, verdict
+
+    scope = presets.kernel_scope("cuda" if torch.cuda.is_available() else "cpu")
+    flags = parse(KernelFlags, "serbench profile kernels", arguments, KernelFlags(scope=scope))
+    seconds = None if flags.minutes is None else 60 * flags.minutes
+    store = Store(flags.results)
+    summary = check_kernels(flags.scope, store, again=flags.again, seconds=seconds)
+    record = summary.record
+    print(f"kernels: {summary.text()}; {record.compared}, against {record.reference}")
+    print("\n".join([verdict(record), *failures(record)]))
+    print(store.record_path(record))
     return 0
 
 

@@ -20,6 +20,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from bench.features.kinds import MadeKind, MadeSize
+
 Direction = Literal["causal", "bidirectional"]
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -282,11 +284,13 @@ class Cell(Settings):
         return content_id(self)
 
 
-ProfileTarget = Literal["mixer", "encoder", "model"]  # one layer; features to logits; waveform to logits
+# one layer; the same layer of fla; features to logits; waveform to logits
+ProfileTarget = Literal["mixer", "fla_layer", "encoder", "model"]
 Work = Literal["forward", "training", "frame", "second"]  # training: forward and backward; the rest: streams
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Engine = Literal["eager", "compile", "graph", "onnx", "onnx-int8"]  # graph: CUDA graph; onnx: ONNX Runtime
 DeviceKind = Literal["cpu", "cuda"]
+OpBackend = Literal["torch", "fla"]  # what the recurrences run on
 STREAMS: tuple[Work, ...] = ("frame", "second")
 
 
@@ -294,8 +298,9 @@ class Profiling(Settings):
     """What to time, and for how long.
 
     Targets × directions × lengths, each in the first way named of working, batching, computing and running;
-    then every other way named, one at a time, the rest staying at their first. A batch is a number of
-    utterances, "throughput" (the largest of 1, 2, 4, … that fits and does not slow the throughput) or
+    then every other way named, one at a time, the rest staying at their first. With backend "fla", fla's
+    kernels run where a system has any, and only where they were found right on this GPU. A batch is a number
+    of utterances, "throughput" (the largest of 1, 2, 4, … that fits and does not slow the throughput) or
     "ragged" (utterances of the lengths `utterances_s`). Streams are of causal mixers, one frame or one second
     after `heard_s` of speech.
     """
@@ -307,6 +312,7 @@ class Profiling(Settings):
     batches: tuple[PositiveInt | Literal["throughput", "ragged"], ...] = (1,)
     dtypes: tuple[Precision, ...] = ("float32",)
     engines: tuple[Engine, ...] = ("eager",)
+    backends: Later[tuple[OpBackend, ...]] = ("torch",)
     device: DeviceKind = "cpu"
     heard_s: tuple[float, ...] = (60.0, 600.0, 3600.0)
     utterances_s: tuple[float, ...] = ()  # none: drawn from the log-normal of `bench.measuring.utterances`
@@ -342,6 +348,46 @@ class OpShape(Settings):
     num_heads: PositiveInt = 4
     head_dim: PositiveInt = 64
     threads: PositiveInt = Field(default_factory=lambda: min(2, os.cpu_count() or 1))
+
+
+class KernelScope(Settings):
+    """Which comparisons `serbench profile kernels` makes: fla's kernels, and the mixers that run them.
+
+    On a CPU, where no kernel runs, the torch ops are compared with frame loops in float64 instead.
+    """
+
+    lengths: tuple[PositiveInt, ...] = (1, 2, 15, 16, 17, 63, 64, 65, 100, 257, 1000, 4096, 20_000)  # frames
+    head_sizes: tuple[tuple[PositiveInt, PositiveInt], ...] = (  # of keys and values
+        (64, 64),  # at every length, the others at 100 frames
+        (13, 13),
+        (43, 64),
+        (85, 128),
+        (128, 128),
+    )
+    mixers: tuple[str, ...] = ()  # none named: every one
+    mixer_lengths: tuple[PositiveInt, ...] = (1, 64, 300, 4096, 20_000)
+    widths: tuple[PositiveInt, ...] = (128, 256)  # the first at every length, all of them padded
+    stock_width: PositiveInt = 1024  # of mixers of published size
+    dtypes: tuple[Precision, ...] = ("float32", "bfloat16")
+    device: DeviceKind = "cuda"
+
+
+class CohortShape(Settings):
+    """Which training steps are timed: all standard layouts side by side, and each alone.
+
+    Batches have the shape of MSP-Podcast's in the preset `controlled`; a frozen speech encoder with random
+    weights runs on the fly.
+    """
+
+    encoder_kind: MadeKind = "wavlm"
+    encoder_size: MadeSize = "large"
+    batch_size: PositiveInt = 32
+    seconds: float = Field(default=5.5, gt=0)  # of every utterance
+    steps: PositiveInt = 24  # an epoch
+    epochs: Annotated[int, Field(ge=2)] = 4  # the first warms up and is not counted
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    layouts: tuple[str, ...] = ()  # none named: every mixer but the extra ones, and the Mamba hybrid
+    device: DeviceKind = "cuda"
 
 
 class Plan(Settings):

@@ -18,6 +18,7 @@ from bench.config import (
     Direction,
     Encoder,
     Features,
+    KernelScope,
     OpShape,
     Plan,
     PositiveInt,
@@ -128,8 +129,9 @@ class ProfileFlags(Settings):
     What is measured already is left alone: the same command goes on where it stopped. Named profiles, as in
     `serbench profile quick`: quick (every mixer and encoder on the CPU, to 8,192 frames, in three minutes);
     full (1 s to 1 h of speech, training, streams, throughput, bfloat16, torch.compile, ONNX Runtime); paper
-    (one mixer of published size, D = 1024, 10 to 400 s, with fused softmax); gpu (every mixer on one GPU,
-    ten minutes at a time); ops (the recurrences alone: frame loops, fla's references, fused softmax).
+    (one mixer of published size, D = 1024, 10 to 400 s, with fused softmax); gpu (1 to 30 s of speech on a
+    GPU, ten minutes at a time); ops (the recurrences alone: frame loops, fla's references, fused softmax);
+    kernels (whether fla's kernels are right on this GPU).
     """
 
     layouts: tuple[str, ...] = ()  # none named: every mixer but the extra ones, and the Mamba hybrid
@@ -176,6 +178,34 @@ class OpsFlags(Settings):
     time_limit_s: float = Field(default=0.8, gt=0)  # sampling of one comparison stops here, converged or not
     relative_interval: float = Field(default=0.03, gt=0)  # of each median, at which sampling stops
     results: Path = Path("results")
+
+
+class KernelFlags(Settings):
+    """Compare fla's kernels, and the mixers that run them, with the torch ops: forward and gradients.
+
+    Without a GPU the torch ops are compared with frame loops in float64, which says nothing about kernels.
+    What is compared already is left alone: the same command goes on where it stopped.
+    """
+
+    scope: Annotated[KernelScope, BARE] = Field(default_factory=KernelScope)
+    minutes: float | None = Field(default=None, gt=0)  # no new comparison after so many; run again to go on
+    again: bool = False  # make those again whose process ended without an answer
+    results: Path = Path("results")
+
+
+class GpuFlags(Settings):
+    """Measure on a GPU all that the suite has to say about one, some minutes at a time.
+
+    Kernels, the cost of speech of 1 to 30 s, the published figure, training steps, and accuracy: what has a
+    record is left alone, and the same command goes on where it stopped.
+    """
+
+    slices: tuple[str, ...] = ()  # by name, or how it begins ("kernels", "paper"); none named: all in order
+    minutes: float = Field(default=10.0, ge=5)  # the call ends within so many
+    again: bool = False  # try again what has failed
+    kernel_cache: Path | None = None  # where Triton and Inductor keep what they compiled; carry it along
+    places: Annotated[Places, BARE] = Places()
+    dry_run: bool = False  # list the slices, and measure nothing
 
 
 class ReportFlags(Settings):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from rich.table import Table
 
@@ -18,6 +18,9 @@ from bench.console import plain_table
 from bench.errors import SuiteError
 from bench.evidence.records import Shape
 from bench.report import units
+
+if TYPE_CHECKING:
+    from bench.gpu.run import Row
 
 STREAM_S = 60  # the length of speech after which a stream's state is given
 
@@ -113,6 +116,27 @@ def forecast_table(planned: Sequence[tuple[tuple[Shape, ...], float]], profiling
         shape = curve[0]
         batch = f"ragged, {shape.batch}" if shape.utterances_s else str(shape.batch)
         what = (shape.target, shape.system.layout, shape.system.direction, shape.work, batch)
+        engine = f"{shape.engine}, fla" if shape.backend == "fla" else shape.engine
         lengths = " ".join(units.seconds(each.seconds).replace(" ", "") for each in curve)
-        table.add_row(*what, shape.dtype, shape.engine, lengths, f"{takes:.0f} s")
+        table.add_row(*what, shape.dtype, engine, lengths, f"{takes:.0f} s")
+    return table
+
+
+def slices_table(rows: Sequence[Row], hardware: str) -> Table:
+    """The slices of `serbench run gpu`: cells, those left, and the least that these take."""
+    cells, left = (sum(getattr(row, name) or 0 for row in rows) for name in ("cells", "left"))
+    title = f"{len(rows)} slices, {cells:,} cells, {left:,} left, on {hardware or 'a GPU that is not here'}"
+    caption = (
+        "at least: process starts and sampling up to the time limit, or the mean cell on this GPU so far. "
+        "Nothing of it was measured on a GPU that has no records, and compiling and tuning come on top; "
+        "–: not known before a first cell is there."
+    )
+    table = plain_table(
+        title, ("slice", "what", "cells", "left", "at least"), ("cells", "left", "at least"), caption
+    )
+    for row in rows:
+        counts = [units.MISSING if count is None else f"{count:,}" for count in (row.cells, row.left)]
+        least = units.MISSING if row.least_s is None else f"{row.least_s / 60:,.1f} min"
+        about = f"{row.about} ({row.note})" if row.note else row.about
+        table.add_row(row.name, about, *counts, least)
     return table

@@ -14,8 +14,10 @@ from bench.config import (
     Augmentation,
     Bare,
     Cepstra,
+    DeviceKind,
     Encoder,
     Extractor,
+    KernelScope,
     Plan,
     Pretrained,
     Profiling,
@@ -271,25 +273,49 @@ def profile_paper() -> Plan:
 
 
 def profile_gpu() -> Plan:
-    """Every mixer of published size at D = 1024 in bfloat16 on one GPU, to 1 h; training and streams.
+    """Speech of 1 to 30 s on one GPU: encoders of 4 layers of width 512, 50 to 1,500 frames, bfloat16.
 
     serbench profile gpu --minutes 10
 
-    Ten minutes at a time: the same command goes on where it stopped, and what one slice has compiled or tuned
-    the next finds in the kernels' cache. No call is timed before its shape has run.
+    On fla's kernels, beside fla's own layers, run eagerly; then in the fastest batch, compiled, as a CUDA
+    graph and on torch ops, each alone. Ten minutes at a time: the same command goes on where it stopped, and
+    what one slice has compiled or tuned the next finds in the kernels' cache. No call is timed before its
+    shape has run.
     """
     profiling = Profiling(
-        seconds=(10.0, 60.0, 400.0, 3600.0),
-        targets=("mixer",),
-        works=("forward", "training", "frame"),
+        seconds=(1.0, 3.0, 10.0, 30.0),
+        directions=("bidirectional", "causal"),
+        targets=("mixer", "fla_layer", "encoder"),
+        batches=(1, "throughput"),
         dtypes=("bfloat16",),
-        heard_s=(60.0, 3600.0),
+        engines=("eager", "compile", "graph"),
+        backends=("fla", "torch"),
         device="cuda",
         time_limit_s=0.5,
         relative_interval=0.01,
         minutes=10.0,
     )
-    return Plan(name="gpu", tasks=(), encoder=Bare(d_model=1024), profiling=profiling)
+    return Plan(name="gpu", tasks=(), encoder=Encoder(d_model=512, subsampling=1), profiling=profiling)
+
+
+def kernel_scope(device: DeviceKind) -> KernelScope:
+    """What `serbench profile kernels` compares: all of it on a GPU, small sizes of everything on a CPU.
+
+    serbench profile kernels
+
+    Time: a minute on a CPU core that was shared; on a GPU not known yet.
+    """
+    if device == "cuda":
+        return KernelScope()
+    return KernelScope(
+        lengths=(1, 17, 65),
+        head_sizes=((16, 16), (13, 19)),
+        mixer_lengths=(1, 37),
+        widths=(32,),
+        stock_width=64,
+        dtypes=("float32",),
+        device="cpu",
+    )
 
 
 PROFILES: dict[str, Callable[[], Plan]] = {
@@ -303,6 +329,6 @@ PROFILES: dict[str, Callable[[], Plan]] = {
 def profile(name: str) -> Plan:
     """The profile of this name, a plan that trains nothing; SuiteError where there is none."""
     if name not in PROFILES:
-        known = ", ".join([*PROFILES, "ops"])
+        known = ", ".join([*PROFILES, "ops", "kernels"])
         raise SuiteError(f"no profile {name!r}; there is {known}, or none named for mixers and encoders")
     return PROFILES[name]()

@@ -2,21 +2,48 @@
 
     options = mixers.info("retnet").cls.stock_options(1024, 4)
     mixer = mixers.build("retnet", 1024, 4, direction="causal", **options)
-    stock.load(mixer, layer.state_dict())           # layer: fla.layers.MultiScaleRetention(num_heads=4)
+    stock.load(mixer, stock.layer("retnet", 1024, 4).state_dict())
 
 The layers are those of the study that this suite redoes: flash-linear-attention's, and PyTorch's
 `MultiheadAttention` for softmax. A mixer says which parameters of the layer make up each of its own
-(`stock_names`), one below the other; nothing else about the layers is known here.
+(`stock_names`), one below the other. `layer` builds one of fla's, whose forward pass needs a GPU.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
+from importlib.util import find_spec
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixers.contract import TokenMixer
+
+LAYERS = {  # module and class in fla.layers, and what `num_heads` is called there; "": it has its own number
+    "retnet": ("multiscale_retention", "MultiScaleRetention", "num_heads"),
+    "gsa": ("gsa", "GatedSlotAttention", "num_heads"),
+    "fox": ("forgetting_attn", "ForgettingAttention", "num_kv_heads"),
+    "kda": ("kda", "KimiDeltaAttention", "num_heads"),
+    "lightnet": ("lightnet", "LightNetAttention", "num_heads"),
+    "mamba2": ("mamba2", "Mamba2", ""),
+}
+
+
+def layer(name: str, d_model: int, num_heads: int = 4) -> nn.Module:
+    """fla's layer that a mixer stands for, with what it leaves at its defaults as the study had it.
+
+    A causal module on the CPU that returns a tuple, its output (B, T, D) first. ValueError where the mixer
+    has none, or flash-linear-attention or triton is missing.
+    """
+    if name not in LAYERS:
+        raise ValueError(f"mixer {name!r} stands for no layer of fla; those that do are {', '.join(LAYERS)}")
+    if find_spec("triton") is None or find_spec("fla") is None or find_spec("fla.layers") is None:
+        raise ValueError("fla's layers need flash-linear-attention and triton; install serbench[gpu]")
+    module, cls, heads = LAYERS[name]
+    options = {heads: num_heads} if heads else {}
+    built = getattr(importlib.import_module(f"fla.layers.{module}"), cls)
+    return built(hidden_size=d_model, layer_idx=0, **options)
 
 
 def load(mixer: TokenMixer, state: Mapping[str, Tensor]) -> None:

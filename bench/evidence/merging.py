@@ -51,14 +51,13 @@ def merge(source: Store, target: Store) -> Merged:
 
 def _files(record: AnyRecord, store: Store) -> list[Path]:
     """The files of a record, the record itself last: what a record says is there must be there."""
-    if record.kind != "run":
-        return [store.profile_path(record.id) if record.kind == "profile" else store.op_path(record.id)]
+    path = store.record_path(record)
+    if record.kind != "run" or record.status != "ok":
+        return [path]
     predictions = store.predictions_path(record.id)
-    if record.status != "ok":
-        return [store.run_path(record.id)]
     if not predictions.is_file():
-        raise SuiteError(f"{predictions}: missing, and its record is {store.run_path(record.id)}; restore it")
-    return [predictions, store.run_path(record.id)]
+        raise SuiteError(f"{predictions}: missing, and its record is {path}; restore it")
+    return [predictions, path]
 
 
 def _differ(path: Path, place: Path) -> bool:

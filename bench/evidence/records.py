@@ -4,6 +4,8 @@
     ProfileRecord   one timed shape             results/profiles/<id>.json
     SweepRecord     one sweep of profiles       results/sweeps/<id>.json
     OpRecord        one op benchmark            results/ops/<id>.json
+    KernelRecord    fla's kernels on one GPU    results/kernels/<id>.json    (bench.evidence.kernels)
+    CohortRecord    training steps on one GPU   results/cohorts/<id>.json    (bench.evidence.cohorts)
     predictions     per-utterance logits        results/predictions/<run id>.parquet
 
 Predictions have the columns `split` ("dev", and "test" or "test1", "test2", …), `utterance`, `speaker`,
@@ -26,6 +28,7 @@ from bench.config import (
     DeviceKind,
     Engine,
     Later,
+    OpBackend,
     OpName,
     OpShape,
     PositiveInt,
@@ -116,6 +119,7 @@ class Cost(Settings):
     epochs: int
     waiting_share: float | None = None  # of training's time, for batches to be read
     feature_plan: str = ""  # of hidden states: "fly" or "cache"; "" where not known
+    kernels: tuple[str, ...] = ()  # of fla, that recurrences could run on
 
 
 class RunRecord(Settings):
@@ -164,6 +168,7 @@ class Shape(Settings):
     engine: Later[Engine] = "eager"
     utterances_s: Later[tuple[float, ...]] = ()  # a ragged batch's lengths
     drawn_from: Later[str] = ""  # what these are drawn from
+    backend: Later[OpBackend] = "torch"  # of the recurrences
 
     @property
     def id(self) -> str:

@@ -20,15 +20,21 @@ import pandas as pd
 from pydantic import ValidationError
 
 from bench.errors import SuiteError
+from bench.evidence.cohorts import CohortRecord
+from bench.evidence.kernels import KernelRecord
 from bench.evidence.records import FINISHED, OpRecord, ProfileRecord, RunRecord, SweepRecord
 
-AnyRecord = RunRecord | ProfileRecord | OpRecord | SweepRecord
-Record = TypeVar("Record", RunRecord, ProfileRecord, OpRecord, SweepRecord, AnyRecord)
+AnyRecord = RunRecord | ProfileRecord | OpRecord | SweepRecord | KernelRecord | CohortRecord
+Record = TypeVar(
+    "Record", RunRecord, ProfileRecord, OpRecord, SweepRecord, KernelRecord, CohortRecord, AnyRecord
+)
 KINDS: dict[str, type[AnyRecord]] = {  # by the folder that holds them
     "runs": RunRecord,
     "profiles": ProfileRecord,
     "ops": OpRecord,
     "sweeps": SweepRecord,
+    "kernels": KernelRecord,
+    "cohorts": CohortRecord,
 }
 
 
@@ -77,21 +83,33 @@ class Store:
     def sweep_path(self, sweep_id: str) -> Path:
         return self.root / "sweeps" / f"{sweep_id}.json"
 
+    def kernel_path(self, kernel_id: str) -> Path:
+        return self.root / "kernels" / f"{kernel_id}.json"
+
+    def cohort_path(self, cohort_id: str) -> Path:
+        return self.root / "cohorts" / f"{cohort_id}.json"
+
     def predictions_path(self, run_id: str) -> Path:
         return self.root / "predictions" / f"{run_id}.parquet"
 
     def checkpoint_path(self, run_id: str) -> Path:
         return self.root / "checkpoints" / f"{run_id}.pt"
 
-    def write(self, record: AnyRecord) -> Path:
-        """Write one record atomically and return its path."""
+    def record_path(self, record: AnyRecord) -> Path:
+        """Where a record lies, or will."""
         paths = {
             "run": self.run_path,
             "profile": self.profile_path,
             "ops": self.op_path,
             "sweep": self.sweep_path,
+            "kernels": self.kernel_path,
+            "cohort": self.cohort_path,
         }
-        path = paths[record.kind](record.id)
+        return paths[record.kind](record.id)
+
+    def write(self, record: AnyRecord) -> Path:
+        """Write one record atomically and return its path."""
+        path = self.record_path(record)
         with atomic(path) as temporary:
             temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
         return path
@@ -129,6 +147,14 @@ class Store:
     def ops(self) -> list[OpRecord]:
         """Every op benchmark, sorted by id; see `runs`."""
         return [read(path, OpRecord) for path in self.paths("ops")]
+
+    def kernels(self) -> list[KernelRecord]:
+        """Every check of fla's kernels, sorted by id; see `runs`."""
+        return [read(path, KernelRecord) for path in self.paths("kernels")]
+
+    def cohorts(self) -> list[CohortRecord]:
+        """Every timing of training steps, sorted by id; see `runs`."""
+        return [read(path, CohortRecord) for path in self.paths("cohorts")]
 
     def paths(self, kind: str) -> list[Path]:
         """The files of one of `KINDS`, sorted by id."""

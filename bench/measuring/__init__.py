@@ -6,5 +6,7 @@ where it reads. `isolation` runs a task in a fresh, guarded process; `environmen
 was made. `cells` plans what a sweep measures, `targets` makes a cell runnable (what: `subjects`, `streams`,
 `throughput`, `utterances`, with the sizes of `sizes`; how: `engines`), `ceilings` is what the machine can do
 at most, and `profile` is the sweep that writes the records, alone in its folder by `claim`. `ops` is the
-benchmark of the recurrences alone, with `op_targets` and the baseline `loops`.
+benchmark of the recurrences alone, with `op_targets` and the baseline `loops`. `kernels` says whether fla's
+kernels are right on a GPU (which comparisons: `kernel_cases`; one of them: `kernel_checks`), `cohort_steps`
+what a training step costs there (with `cohort_cost`). `bench.gpu` runs all of it, slice by slice.
 """

@@ -25,6 +25,7 @@ from bench.config import (
     Direction,
     Engine,
     Features,
+    OpBackend,
     Precision,
     ProfileTarget,
     Profiling,
@@ -34,8 +35,10 @@ from bench.config import (
 )
 from bench.errors import SuiteError
 from bench.evidence.records import Shape
+from bench.measuring.kernel_cases import kernels_of_layout
 from bench.measuring.utterances import LOGNORMAL, lognormal
 from bench.model import layout
+from mixers import stock
 
 Curve = tuple[Shape, ...]  # one system, shortest utterance first
 
@@ -54,6 +57,7 @@ class Way:
     batch: int | Literal["throughput", "ragged"]
     dtype: Precision
     engine: Engine
+    backend: OpBackend
 
 
 def check(profiling: Profiling) -> None:
@@ -67,6 +71,8 @@ def check(profiling: Profiling) -> None:
         raise SuiteError(
             "profile: engine graph is a CUDA graph, which needs device cuda; choose another engine"
         )
+    if "fla" in profiling.backends and device != "cuda":
+        raise SuiteError("profile: backend fla is of CUDA kernels, which need device cuda; choose another")
     if set(EXPORT) & set(profiling.engines):
         for package in ("onnx", "onnxscript", "onnxruntime"):
             if find_spec(package) is None:
@@ -80,21 +86,28 @@ def check(profiling: Profiling) -> None:
 def curves(
     profiling: Profiling, features: AnyFeatures, encoder: AnyEncoder, layouts: Sequence[str], device: str
 ) -> list[Curve]:
-    """Every curve of a profile: ways × targets × directions × systems.
+    """Every curve of a profile, each once: ways × targets × directions × systems.
 
     "encoder" and "model" take each layout; "mixer" takes each mixer that fills a layout alone, and its twins
-    (unfused softmax beside softmax), which in a stream read alike. A recurrent encoder holds no mixer.
-    SuiteError for an unknown mixer, and where nothing that is named goes together.
+    (unfused softmax beside softmax), which in a stream read alike; "fla_layer" those of them that stand for a
+    layer of fla. A recurrent encoder holds no mixer. A system that runs no kernel is the same with backend
+    "fla" as without. SuiteError for an unknown mixer, and where nothing that is named goes together.
     """
     whole = list(dict.fromkeys(layout.canonical(text) for text in layouts))
     for name, direction in product(whole, profiling.directions):
         layout.check(System(layout=name, direction=direction), encoder)
     alone = [name for name in whole if len(set(layout.parse(name))) == 1]
-    systems = {"mixer": [*alone, *_twins(alone)], "encoder": whole, "model": whole}
-    planned, refused = [], dict[str, None]()
+    layers = [name for name in alone if name in stock.LAYERS]
+    systems = {
+        "mixer": [*alone, *_twins(alone)],
+        "fla_layer": layers,
+        "encoder": whole,
+        "model": whole,
+    }
+    planned, refused = dict[Curve, None](), dict[str, None]()
     for way in ways(profiling):
         for target in profiling.targets:
-            for direction in _directions(profiling, way):
+            for direction in _directions(profiling, way, target):
                 reason = senseless(way, target, features, encoder, profiling.device)
                 if reason:
                     refused[reason] = None
@@ -102,10 +115,10 @@ def curves(
                 for name in alone if way.work in STREAMS else systems[target]:
                     system = System(layout=name, direction=direction)
                     shapes = _shapes(profiling, features, encoder, device, way, target, system)
-                    planned.append(tuple(shapes))
+                    planned[tuple(shapes)] = None
     if not planned and refused:
         raise SuiteError(f"profile: nothing to measure, for {next(iter(refused))}")
-    return planned
+    return list(planned)
 
 
 def ways(profiling: Profiling) -> Iterator[Way]:
@@ -115,8 +128,9 @@ def ways(profiling: Profiling) -> Iterator[Way]:
         "batch": profiling.batches,
         "dtype": profiling.dtypes,
         "engine": profiling.engines,
+        "backend": profiling.backends,
     }
-    first = Way(profiling.works[0], profiling.batches[0], profiling.dtypes[0], profiling.engines[0])
+    first = Way(**{name: values[0] for name, values in axes.items()})
     yield first
     for name, values in axes.items():
         others = [value for value in dict.fromkeys(values) if value != getattr(first, name)]
@@ -127,8 +141,10 @@ def senseless(
     way: Way, target: ProfileTarget, features: AnyFeatures, encoder: AnyEncoder, device: str
 ) -> str:
     """Why such a cell means nothing; empty where it does."""
-    if target == "mixer" and isinstance(encoder, Recurrent):
+    if target in ("mixer", "fla_layer") and isinstance(encoder, Recurrent):
         return "a recurrent encoder holds no mixer"
+    if target == "fla_layer" and way.backend != "fla":
+        return "a layer of fla runs on backend fla"
     if target == "model" and not isinstance(features, Features):
         return "target model needs log-mel features"
     if way.work in STREAMS and (target != "mixer" or way.batch != 1 or way.engine != "eager"):
@@ -142,9 +158,10 @@ def senseless(
     return ""
 
 
-def _directions(profiling: Profiling, way: Way) -> tuple[Direction, ...]:
-    """Those asked for; a stream is causal whatever these are."""
-    return ("causal",) if way.work in STREAMS else profiling.directions
+def _directions(profiling: Profiling, way: Way, target: ProfileTarget) -> tuple[Direction, ...]:
+    """Those asked for; a stream is causal whatever these are, and so is a layer of fla."""
+    causal = way.work in STREAMS or target == "fla_layer"
+    return ("causal",) if causal else profiling.directions
 
 
 def _twins(names: Sequence[str]) -> list[str]:
@@ -162,6 +179,7 @@ def _shapes(
     system: System,
 ) -> Iterator[Shape]:
     ragged = (profiling.utterances_s or lognormal()) if way.batch == "ragged" else ()
+    kernels = target == "fla_layer" or kernels_of_layout(system.layout, system.direction, encoder)
     lengths = profiling.heard_s if way.work in STREAMS else (max(ragged),) if ragged else profiling.seconds
     for seconds in sorted(set(lengths)):
         yield Shape(
@@ -179,4 +197,5 @@ def _shapes(
             engine=way.engine,
             utterances_s=ragged,
             drawn_from=(profiling.drawn_from or LOGNORMAL) if ragged else "",
+            backend=way.backend if kernels else "torch",
         )

@@ -18,6 +18,11 @@ from pathlib import Path
 from bench.errors import SuiteError
 
 
+def say_waiting() -> None:
+    """One sentence on standard error."""
+    print("serbench: another process is measuring into this folder; waiting for it to end", file=sys.stderr)
+
+
 @contextmanager
 def sole(folder: Path, waiting: Callable[[], object]) -> Iterator[None]:
     """Hold `folder` (made where it is missing); where another process does, say `waiting` once and wait."""

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench import presets
-from bench.config import Cell, Extractor, Pretrained, Settings, System, Task
+from bench.config import Cell, Extractor, Pretrained, Recipe, Settings, System, Task
 from bench.corpora.manifest import COLUMNS
 from bench.features.backbones import SAMPLE_RATE_HZ
 from bench.features.cache import FeatureStore
@@ -56,8 +56,11 @@ def measure(flags: CostFlags, models: Path) -> pd.DataFrame:
     features = Pretrained(speech=Extractor(name="made"), layers="softmax")
     make(models / "made", flags.kind, flags.size)
     features = resolve_features(features, models)
-    encoders, cells = Encoders.load(features, models), _cells(features, flags)
-    train, dev = (_split(flags, batches, seed) for seed, batches in enumerate((flags.steps, 1)))
+    encoders, recipe = Encoders.load(features, models), recipe_of(flags.batch_size)
+    cells = cells_of(features, recipe, layout.standard())
+    train, dev = (
+        noise(recipe, batches, flags.seconds, seed) for seed, batches in enumerate((flags.steps, 1))
+    )
     rows = []
     for turn in range(flags.turns):
         for name, group in _runs(cells, flags.alone):
@@ -80,27 +83,19 @@ def ratios(table: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def _cells(features: Pretrained, flags: CostFlags) -> tuple[Cell, ...]:
-    plan = presets.build("controlled")
-    recipe = plan.recipe.model_copy(
-        update={
-            "epochs": 1,
-            "batch_size": flags.batch_size,
-            "attribute_weight": 0.0,
-            "precision": "float32",  # bfloat16 is emulated on many processors
-        }
-    )
-    task = Task(corpus="noise", protocol="noise")
+def recipe_of(batch_size: int, **settings: object) -> Recipe:
+    """That of the preset `controlled` for emotions alone; one epoch in float32 unless `settings` say more."""
+    plain = {"epochs": 1, "precision": "float32"}  # bfloat16 is emulated on many processors
+    told = plain | {"batch_size": batch_size, "attribute_weight": 0.0} | settings
+    return presets.build("controlled").recipe.model_copy(update=told)
+
+
+def cells_of(features: Pretrained, recipe: Recipe, layouts: Sequence[str]) -> tuple[Cell, ...]:
+    """The cells of a cohort on noise, in the encoder of the preset `controlled`."""
+    task, encoder = Task(corpus="noise", protocol="noise"), presets.build("controlled").encoder
     return tuple(
-        Cell(
-            task=task,
-            seed=0,
-            system=System(layout=name),
-            features=features,
-            encoder=plan.encoder,
-            recipe=recipe,
-        )
-        for name in layout.standard()
+        Cell(task=task, seed=0, system=System(layout=name), features=features, encoder=encoder, recipe=recipe)
+        for name in layouts
     )
 
 
@@ -111,14 +106,14 @@ def _runs(cells: Sequence[Cell], alone: Sequence[str]) -> Iterator[tuple[str, tu
             yield cell.system.layout, (cell,)
 
 
-def _split(flags: CostFlags, batches: int, seed: int) -> Split:
-    """Utterances of noise, all of one length, with emotions in turn."""
-    names = [f"{seed}-{number}" for number in range(batches * flags.batch_size)]
-    samples = round(flags.seconds * SAMPLE_RATE_HZ)
-    noise = np.random.default_rng(seed).standard_normal((len(names), samples)).astype(np.float32)
-    rows: Mapping[str, NDArray] = dict(zip(names, 0.1 * noise, strict=True))
+def noise(recipe: Recipe, batches: int, seconds: float, seed: int) -> Split:
+    """Utterances of noise for so many batches, all of one length, with emotions in turn."""
+    names = [f"{seed}-{number}" for number in range(batches * recipe.batch_size)]
+    samples = round(seconds * SAMPLE_RATE_HZ)
+    drawn = np.random.default_rng(seed).standard_normal((len(names), samples)).astype(np.float32)
+    rows: Mapping[str, NDArray] = dict(zip(names, 0.1 * drawn, strict=True))
     store = FeatureStore(
-        tuple(names), dict.fromkeys(names, frames_of(samples)), dict.fromkeys(names, flags.seconds), (), rows
+        tuple(names), dict.fromkeys(names, frames_of(samples)), dict.fromkeys(names, seconds), (), rows
     )
     table = pd.DataFrame({column: [""] * len(names) for column in COLUMNS})
     emotions = [EMOTIONS[number % len(EMOTIONS)] for number in range(len(names))]

@@ -25,6 +25,7 @@ from bench.config import content_id
 from bench.evidence.records import Shape
 from bench.evidence.store import atomic
 from bench.measuring.subjects import Subject, build
+from mixers.ops import backend
 
 Run = Callable[[], object]
 TRACED_S = (2.0, 1.6)  # lengths of the two utterances that an export is traced with
@@ -44,8 +45,12 @@ def runner(subject: Subject, shape: Shape, scratch: Path | None) -> Run:
 
 
 def settle(shape: Shape) -> None:
-    """Set what a process computes with: threads, and whether float32 products may be rounded to tf32."""
+    """Set what a process computes with: threads, kernels, and whether float32 products may be tf32.
+
+    Kernels that were not found right on this GPU do not come here (`bench.measuring.profile`).
+    """
     fix_threads(shape.threads)
+    backend.trust(backend.KERNELS if shape.backend == "fla" else ())
     rounded = shape.dtype == "tf32"
     torch.set_float32_matmul_precision("high" if rounded else "highest")
     torch.backends.cudnn.allow_tf32 = rounded

@@ -63,6 +63,16 @@ def slot_loop(q: Tensor, k: Tensor, v: Tensor, s: Tensor, g: Tensor, update: Upd
     return _joined(out)
 
 
+def dplr_loop(q: Tensor, k: Tensor, v: Tensor, g: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """S ← (diag(exp g) + b aᵀ) S + k vᵀ, o = Sᵀ q / √K; q, k, g, a, b (B, T, H, K)."""
+    state, out = _empty(k, v), []
+    tensors = (_row(_scaled(q)), _column(k), _row(v), _column(g.exp()), _row(a), _column(b))
+    for query, key, value, fade, seen, under in _frames(*tensors):
+        state = fade * state + under * (seen @ state) + key * value
+        out.append(query @ state)
+    return _joined(out)
+
+
 def forgetting_loop(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
     """Causal forgetting attention: each frame reads all keys so far; g (B, T, H). O(T²) time."""
     fade = g.to(torch.float64).cumsum(1).transpose(1, 2)
@@ -73,6 +83,15 @@ def forgetting_loop(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
         scores = query @ keys[..., : t + 1] + bias.unsqueeze(-2)
         out.append(scores.softmax(-1) @ values[:, :, : t + 1])
     return _joined(out)
+
+
+def forgetting_both_ways(q: Tensor, k: Tensor, v: Tensor, g: Tensor) -> Tensor:
+    """Each frame reads all keys, faded by the gates between the two; g (B, T, H). Holds the T × T scores."""
+    fade = g.to(torch.float64).cumsum(1).transpose(1, 2)
+    apart = fade[..., :, None] - fade[..., None, :]
+    bias = torch.where(torch.ones_like(apart, dtype=torch.bool).triu(1), -apart, apart).to(q.dtype)
+    scores = _scaled(q).transpose(1, 2) @ k.transpose(1, 2).mT + bias
+    return (scores.softmax(-1) @ v.transpose(1, 2)).transpose(1, 2)
 
 
 def _scaled(q: Tensor) -> Tensor:

@@ -8,13 +8,13 @@ clock; a second sweep on the same folder waits for the first, and goes on with w
 ascend, and the cells of a length come in a seeded random order, so that a machine that drifts does not do it
 on one mixer. Among them stands the A/A control: one shape measured twice, as if it were two systems. Shapes
 with an `ok` record are left alone; a kill loses the cell in hand, no more. A curve (one system's growth with
-length) that fails or runs out of memory ends there, with a record that says why, and the sweep goes on.
+length) that fails or runs out of memory ends there, with a record that says why, and the sweep goes on. On
+fla's kernels a system is timed only where they were found right (`bench.measuring.kernels`).
 """
 
 from __future__ import annotations
 
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,17 +32,20 @@ from bench.evidence.records import (
     Environment,
     ProfileRecord,
     Shape,
+    Status,
     SweepRecord,
     SweepSetting,
 )
-from bench.evidence.store import Store
+from bench.evidence.store import Store, read
 from bench.measuring import environment
 from bench.measuring.ceilings import Machine, ceilings
 from bench.measuring.cells import Curve, check, curves
-from bench.measuring.claim import sole
+from bench.measuring.claim import say_waiting, sole
 from bench.measuring.cuda_clocks import CudaTimes
 from bench.measuring.energy import Energy
 from bench.measuring.isolation import Failure, Guard, default_guard, outcomes
+from bench.measuring.kernel_cases import kernels_of_layout
+from bench.measuring.kernels import decided
 from bench.measuring.latency import Latency
 from bench.measuring.nvml import say_if_missing
 from bench.measuring.sizes import encoder_frames
@@ -52,6 +55,7 @@ from bench.progress import track
 
 __all__ = ["Curve", "Summary", "curves", "missing", "profile"]
 
+UNCHECKED = "was not found right on this GPU with these packages; see `serbench profile kernels`"
 Cell = tuple[int | None, Shape]  # number of its curve; None: of the control
 
 
@@ -86,13 +90,15 @@ def profile(
     build_target: Callable[[Shape], Target] | None = None,
     guard: Guard | None = None,
     seed: int = 0,
+    again: bool = True,
     clock: Callable[[], float] = time.monotonic,
 ) -> Summary:
     """Measure every missing shape of the profile and write its record; see `cells` for which these are.
 
-    `build_target` makes a shape runnable (a function that can be pickled); `clock` gives the seconds that
-    `profiling.minutes` is held to. SuiteError on a bad layout, on what this machine cannot do, before
-    anything is timed, and where a record cannot be written.
+    `again`: curves that have ended in a failure are tried again. `build_target` makes a shape runnable (a
+    function that can be pickled); `clock` gives the seconds that `profiling.minutes` is held to. SuiteError
+    on a bad layout, on what this machine cannot do, before anything is timed, and where a record cannot be
+    written.
     """
     check(profiling)
     if profiling.device == "cuda":
@@ -108,23 +114,41 @@ def profile(
         started=datetime.now(UTC).isoformat(),
     )
     with (
-        sole(store.root / "profiles", _say_waiting),
+        sole(store.root / "profiles", say_waiting),
         tempfile.TemporaryDirectory(prefix="serbench-") as scratch,
     ):
-        todo = missing(planned, store)
+        todo = missing(planned, store, again)
         summary = Summary(skipped=_size(planned) - _size(todo))
         if todo:
             make = build_target or partial(build, scratch=Path(scratch))
-            sweep = _Sweep(setting, here, store, make, guard or _guard(profiling), clock)
+            kernels = decided(store) if _on_kernels(todo) else frozenset()
+            sweep = _Sweep(setting, here, store, make, guard or _guard(profiling), kernels, clock)
             sweep.run(todo, random.Random(seed), summary)
     return summary
 
 
-def missing(planned: Sequence[Curve], store: Store) -> list[Curve]:
-    """What is left of each curve when shapes with an `ok` record are taken out; no empty curves."""
-    done = {record.id for record in store.profiles() if record.status == "ok"}
-    left = [tuple(shape for shape in curve if shape.id not in done) for curve in planned]
+def missing(planned: Sequence[Curve], store: Store, again: bool = True) -> list[Curve]:
+    """What is left of each curve when shapes with an `ok` record are taken out; no empty curves.
+
+    Without `again`, nothing is left of a curve from the first shape on that has failed.
+    """
+    left = []
+    for curve in planned:
+        known = [_status(store, shape) for shape in curve]
+        ends = [place for place, status in enumerate(known) if status not in (None, "ok") and not again]
+        within = zip(curve[: ends[0] if ends else None], known, strict=False)
+        left.append(tuple(shape for shape, status in within if status != "ok"))
     return [curve for curve in left if curve]
+
+
+def _status(store: Store, shape: Shape) -> Status | None:
+    path = store.profile_path(shape.id)
+    return read(path, ProfileRecord).status if path.is_file() else None
+
+
+def _on_kernels(todo: Sequence[Curve]) -> bool:
+    """Whether some shape runs our recurrences on fla's kernels; fla's own layers answer for themselves."""
+    return any(shape.backend == "fla" and shape.target != "fla_layer" for curve in todo for shape in curve)
 
 
 def ordered(todo: Sequence[Curve], chance: random.Random) -> list[Cell]:
@@ -150,6 +174,7 @@ class _Sweep:
         store: Store,
         make: Callable[[Shape], Target],
         guard: Guard,
+        kernels: frozenset[str],
         clock: Callable[[], float],
     ) -> None:
         self.profiling, self.here, self.store, self.make, self.guard = (
@@ -159,7 +184,7 @@ class _Sweep:
             make,
             guard,
         )
-        self.clock = clock
+        self.kernels, self.clock = kernels, clock
         self.record = SweepRecord(id=setting.id, setting=setting, environment=here)
         self.twice: list[Measurement | Failure] = []
 
@@ -187,9 +212,19 @@ class _Sweep:
         summary.sweep = self.record
 
     def _measured(self, shape: Shape) -> Measurement | Failure:
+        doubtful = self._doubtful(shape)
+        if doubtful:
+            return Failure("failed", f"fla's {', '.join(doubtful)} {UNCHECKED}")
         effort = Effort(self.profiling.relative_interval, self.profiling.time_limit_s)
         (outcome,) = outcomes(measure, [Job(shape, effort, self.make)], self.guard)
         return outcome
+
+    def _doubtful(self, shape: Shape) -> list[str]:
+        """Kernels that the shape would run, and that no record found right here; fla's own layers pass."""
+        if shape.backend != "fla" or shape.target == "fla_layer":
+            return []
+        wanted = kernels_of_layout(shape.system.layout, shape.system.direction, shape.encoder)
+        return sorted(wanted - self.kernels)
 
     def _note_ceilings(self) -> None:
         machine = Machine(self.profiling.device, self.profiling.threads, self.profiling.dtypes)
@@ -292,10 +327,6 @@ def _guard(profiling: Profiling) -> Guard:
 
 def _size(several: Sequence[Curve]) -> int:
     return sum(len(curve) for curve in several)
-
-
-def _say_waiting() -> None:
-    print("profile: another sweep is measuring into this folder; waiting for it to end", file=sys.stderr)
 
 
 def forecast(planned: Sequence[Curve], profiling: Profiling) -> Iterator[tuple[Curve, float]]:

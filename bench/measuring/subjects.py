@@ -3,7 +3,8 @@
     subject = build(shape)
     subject.module(*subject.inputs)
 
-A mixer is built as its encoder would build it, over the frames that would reach it; an encoder goes from
+A mixer is built as its encoder would build it, over the frames that would reach it; beside it stands the
+layer of fla of the same name, at its published size, which needs CUDA and says so; an encoder goes from
 features to logits (the extractor of hidden states is no part of it); a model from the waveform, log-mel and
 normalisation included, to logits.
 """
@@ -11,6 +12,7 @@ normalisation included, to logits.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,7 @@ from bench.features.logmel import LogMel
 from bench.measuring import sizes
 from bench.model import mixer
 from bench.model.model import build as build_model
+from mixers import stock
 
 NUM_EMOTIONS = 8  # the head of a timed encoder: the widest corpus, 0.1 % of the time
 NUMBERS = {"tf32": torch.float32}  # precisions that are not their own dtype
@@ -70,11 +73,24 @@ class FromWaveform(nn.Module):
         return self.model(pad_sequence(rows, batch_first=True).to(dtype), mask)
 
 
+class LayerOutput(nn.Module):
+    """A layer of fla as a map of frames (B, T, D): its output alone."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)[0]
+
+
 def build(shape: Shape) -> Subject:
     """The subject of a shape whose batch is a number; SuiteError where there is none (see `cells`)."""
     torch.manual_seed(0)
     if shape.target == "mixer":
         return _mixer(shape)
+    if shape.target == "fla_layer":
+        return _fla_layer(shape)
     model = build_model(shape.features, shape.encoder, shape.system, NUM_EMOTIONS)
     if shape.target == "encoder":
         return _placed(shape, model, model, _features(shape), None)
@@ -120,6 +136,22 @@ def _mixer(shape: Shape) -> Subject:
     flops = told(built, "flops", max(lengths))
     known = flops is not None and shape.work == "forward" and not shape.utterances_s
     return _placed(shape, built, built, inputs, flops * len(lengths) if flops is not None and known else None)
+
+
+def _fla_layer(shape: Shape) -> Subject:
+    """The published layer at the width of the encoder; ragged batches would need its own way of packing."""
+    assert not isinstance(shape.encoder, Recurrent)
+    if shape.device_kind != "cuda":
+        raise SuiteError("target fla_layer runs fla's kernels, which need device cuda")
+    if shape.utterances_s:
+        raise SuiteError("target fla_layer takes no ragged batch: fla's layers know no padding inside one")
+    if shape.system.layout == "mamba2" and find_spec("mamba_ssm") is None:
+        raise SuiteError("fla's Mamba-2 without mamba_ssm is a slow stand-in for it; install mamba-ssm")
+    d_model, heads = shape.encoder.d_model, shape.encoder.num_heads
+    module = LayerOutput(stock.layer(shape.system.layout, d_model, heads))
+    lengths = [sizes.encoder_frames(shape, seconds) for seconds in _utterances_s(shape)]
+    x = torch.randn(len(lengths), max(lengths), d_model)
+    return _placed(shape, module, module, (x,), None)
 
 
 def _features(shape: Shape) -> tuple[Tensor | None, ...]:

@@ -2,8 +2,9 @@
 
     measurement = measure(Job(shape, Effort(relative_interval=0.03, time_limit_s=2.0)))
 
-Runs in a fresh process (`bench.measuring.isolation`). Of this room only what is timed imports torch:
-`subjects`, `engines` and `streams` from here, `ceilings`, and for the ops alone `op_targets` and `loops`.
+Runs in a fresh process (`bench.measuring.isolation`). Of this room what is timed imports torch:
+`subjects`, `engines` and `streams` from here, `ceilings`, and for the ops alone `op_targets` and `loops`; and
+what is compared, `kernel_checks` and its neighbours.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The report: leaderboard, page, model card and figures, from the records of a results folder alone.
 
-    write_report(Path("results"))     # leaderboard.*, costs.*, index.html, MODEL_CARD.md, figures/
+    write_report(Path("results"))     # leaderboard.*, costs.*, gpu.md, index.html, MODEL_CARD.md, figures/
     write_tables(Path("results"))     # all but the figures
 
 A pure function of the records and of `reported.csv`, the published numbers (`bench.evidence.reported`): a
@@ -16,10 +16,12 @@ from pathlib import Path
 import pandas as pd
 
 from bench.errors import SuiteError
+from bench.evidence.cohorts import CohortRecord
+from bench.evidence.kernels import KernelRecord
 from bench.evidence.records import OpRecord, SweepRecord
 from bench.evidence.reported import Reported, read
 from bench.evidence.store import Store, atomic
-from bench.report import curve_table, data_files, figures, latex, leaderboard, model_card, page
+from bench.report import curve_table, data_files, figures, gpu_page, latex, leaderboard, model_card, page
 from bench.report.details import Details
 from bench.report.sweeps import note as sweep_note
 from bench.report.tables import BASELINE, every_profile, plain, score_tables
@@ -35,6 +37,8 @@ class Evidence:
     costs: pd.DataFrame  # all profiles
     sweeps: list[SweepRecord]
     ops: list[OpRecord]
+    kernels: list[KernelRecord]
+    cohorts: list[CohortRecord]
     reported: list[Reported]
     details: Details  # what figures alone show
     baseline: str
@@ -43,10 +47,10 @@ class Evidence:
 def write_report(results: Path, baseline: str = BASELINE) -> list[Path]:
     """Write everything that the records under `results` allow and return the paths written.
 
-    Runs give the leaderboard and the model card, profiles the costs, either the page; which figures they
-    give: `bench.report.figures.catalogue`. `baseline` is the layout that systems are compared with.
-    SuiteError where there are none of these, where a record or its predictions are damaged, or where no run
-    is of the baseline's layout.
+    Runs give the leaderboard and the model card, profiles the costs, either the page, checked kernels and
+    timed training steps `gpu.md`; which figures they give: `bench.report.figures.catalogue`. `baseline` is
+    the layout that systems are compared with. SuiteError where there are none of these, where a record or its
+    predictions are damaged, or where no run is of the baseline's layout.
     """
     evidence = _read(results, baseline)
     written = _write_tables(results, evidence)
@@ -82,7 +86,8 @@ def _read(results: Path, baseline: str) -> Evidence:
     details = Details()
     accuracy, groups = score_tables(store, baseline, details.add)
     costs, ops = every_profile(store), store.ops()
-    if accuracy.empty and costs.empty and not ops:
+    kernels, cohorts = store.kernels(), store.cohorts()
+    if accuracy.empty and costs.empty and not (ops or kernels or cohorts):
         raise SuiteError(
             f"{results}: no records to report on; run `serbench run demo` or name another folder"
         )
@@ -98,6 +103,8 @@ def _read(results: Path, baseline: str) -> Evidence:
         costs=costs,
         sweeps=store.sweeps(),
         ops=ops,
+        kernels=kernels,
+        cohorts=cohorts,
         reported=read(numbers) if numbers.is_file() else [],
         details=details,
         baseline=baseline,
@@ -113,6 +120,8 @@ def _write_tables(results: Path, evidence: Evidence) -> list[Path]:
         table = curve_table.curves(evidence.costs)
         texts["costs.md"] = curve_table.markdown(table, evidence.sweeps)
         texts["costs.csv"] = curve_table.csv(table)
+    if gpu := gpu_page.markdown(evidence.kernels, evidence.cohorts):
+        texts["gpu.md"] = gpu
     return [_write(results / name, text) for name, text in texts.items()]
 
 

@@ -22,9 +22,8 @@ from bench.evidence.records import SweepRecord
 from bench.report import sweeps as sweep_words
 from bench.report import units
 from bench.report.findings import LATENCY, Quantity
-from bench.report.tables import BASELINE
+from bench.report.tables import BASELINE, UNFUSED
 
-UNFUSED = "softmax_unfused"
 FEW = 6  # samples; fewer have no 95 % interval of the median
 CURVE = ["hardware", "network", "regime", "target", "layout", "direction"]
 PLACE = ["hardware", "network", "regime"]

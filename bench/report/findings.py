@@ -82,7 +82,9 @@ STATE = Quantity("state_bytes", "state_bytes", "state_bytes", "keeps the least",
 def cost(profiles: pd.DataFrame, quantity: Quantity) -> str:
     """Which encoder (or mixer, where none was profiled) costs least, and from which length on."""
     done = profiles[(profiles["status"] == "ok") & (profiles[quantity.value] > 0)]
-    target = next(name for name in ("encoder", "mixer", "model") if (done["target"] == name).any())
+    target = next(
+        name for name in ("encoder", "mixer", "model", "fla_layer") if (done["target"] == name).any()
+    )
     done = done[done["target"] == target]
     direction = done["direction"].mode().iloc[0]
     done = done[done["direction"] == direction].sort_values([quantity.value, "layout"])

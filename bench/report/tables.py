@@ -33,6 +33,8 @@ from bench.report.scoring import Scored, confusions, estimates, headline, resamp
 from bench.report.sweeps import Machine, ceilings_of
 
 BASELINE = "softmax"
+UNFUSED = "softmax_unfused"
+KERNELS = "fla's kernels"  # what a regime is called in which recurrences ran on them
 
 
 def accuracy_table(store: Store, baseline: str = BASELINE) -> pd.DataFrame:
@@ -210,14 +212,28 @@ def every_profile(store: Store) -> pd.DataFrame:
     peak_bytes, state_bytes, energy_j, flops, parameters, batch, call_s (speech that one call takes in), and
     what follows from these: rtf (time over speech), bytes_per_minute (of speech; NaN in a stream),
     ceiling_share (of the fastest matrix product of any sweep on that machine).
-    Of throughput batches the times are those of one utterance. Empty where there are no profiles.
+    Of throughput batches the times are those of one utterance. Softmax, which runs no kernel of fla, stands
+    among the systems that do, too. Empty where there are no profiles.
     """
     ceilings = ceilings_of(store.sweeps())
     rows = [_profile_row(profile, ceilings) for profile in store.profiles()]
     if not rows:
         return pd.DataFrame()
     order = ["hardware", "network", "regime", "target", "layout", "direction", "seconds"]
-    return pd.DataFrame(rows).sort_values(order, ignore_index=True)
+    return _beside_kernels(pd.DataFrame(rows)).sort_values(order, ignore_index=True)
+
+
+def _beside_kernels(profiles: pd.DataFrame) -> pd.DataFrame:
+    """The profiles, and those of softmax once more in each regime of kernels: it runs none of them."""
+    alone = profiles[profiles["mixers"].map(lambda names: set(names) <= {BASELINE, UNFUSED})]
+    parts = [profiles]
+    for regime in sorted(set(profiles["regime"])):
+        kept = [part for part in regime.split(", ") if part != KERNELS]
+        if ", ".join(kept) != regime:
+            parts.append(alone[alone["regime"] == ", ".join(kept)].assign(regime=regime))
+    places = pd.MultiIndex.from_frame(profiles[["hardware", "network", "regime"]])
+    table = pd.concat(parts, ignore_index=True)
+    return table[pd.MultiIndex.from_frame(table[["hardware", "network", "regime"]]).isin(places)]
 
 
 def _profile_row(profile: ProfileRecord, ceilings: Mapping[Machine, Ceilings]) -> dict[str, Any]:
@@ -318,6 +334,8 @@ _ENGINES: dict[str, str] = {
 def _regime(profile: ProfileRecord) -> str:
     shape = profile.shape
     parts = [_WORKS.get(shape.work, ""), _ENGINES.get(shape.engine, "")]
+    if shape.backend == "fla":
+        parts.append(KERNELS)
     if shape.batch == "throughput":
         parts.append("an utterance at the fastest batch")
     if shape.utterances_s:

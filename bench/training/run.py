@@ -28,6 +28,7 @@ from bench.features.normaliser import Normaliser
 from bench.features.plan import Source
 from bench.folders import Folders
 from bench.measuring import environment
+from bench.measuring.kernels import trust_recorded
 from bench.model import layout
 from bench.training import checkpoint, claims, ranks, scoring, streams
 from bench.training.cohort import Student
@@ -83,6 +84,7 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
     A finished cohort leaves no training checkpoint behind. SuiteError for data that cannot be used.
     """
     started, machine = time.perf_counter(), _machine()
+    kernels = trust_recorded(Store(folders.results))
     first = job.cells[0]
     data = _read(first, folders)
     train, dev = data.split("train"), data.split("dev")
@@ -104,6 +106,7 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
         epochs=0,
         waiting_share=cohort.waiting_share,
         feature_plan=data.source.plan,
+        kernels=kernels,
     )
     held_out = {name: split for name, split in splits.items() if name != "train"}
     scored = [cell for cell in job.cells if cohort.student(cell).status == "ok"]

@@ -1,9 +1,10 @@
 """Which implementation runs an op: pure torch, or fla's Triton kernel.
 
-`"auto"` is torch on every device until each kernel has been checked against the torch op on a GPU; `"fla"`
+`"auto"` is torch, but for the kernels that whoever has checked them on this GPU says may be trusted; `"fla"`
 asks for the kernel and needs CUDA tensors and the `gpu` extra. fla is imported only when a kernel runs.
 
-    if choose(backend, q) == "fla":
+    trust({"head_gate", "delta_rule"})                  # from now on, in this process, on CUDA
+    if choose(backend, q, "head_gate") == "fla":
         q, k, v = alike(q, k, v)
         o = chunk_gla(padded(q), padded(k), v, kernel_gate(padded(g)), scale=scale)[0]
 
@@ -14,6 +15,8 @@ float32 still tells apart.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from typing import Literal, get_args
@@ -23,16 +26,51 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 Backend = Literal["auto", "torch", "fla"]
+Kernel = Literal["head_gate", "channel_gate", "slots", "delta_rule", "dplr", "fox", "fox_both_ways"]
+KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
 STEP = 16  # head sizes of the kernels: what a tile holds at least, and no odd tails in 16 bits
+WIDEST: dict[Kernel, int] = {"delta_rule": 256, "fox": 256}  # keys that the kernel takes
 STRONGEST = -50.0  # the strongest log decay of a frame given to a kernel; e^−50 is nothing in float32
 
 
-def choose(backend: Backend, tensor: Tensor) -> Literal["torch", "fla"]:
-    """The implementation to run for `tensor`; ValueError where the one asked for cannot run it."""
+_trusted: frozenset[Kernel] = frozenset()
+_asked: set[Kernel] | None = None
+
+
+def trust(kernels: Iterable[Kernel]) -> None:
+    """From now on `"auto"` runs these kernels where it can, and torch for all others; none at first.
+
+    ValueError for a kernel that there is not.
+    """
+    global _trusted
+    named = frozenset(kernels)
+    unknown = sorted(named - set(KERNELS))
+    if unknown:
+        raise ValueError(f"no kernel {unknown[0]!r}; there is {', '.join(KERNELS)}")
+    _trusted = named
+
+
+@contextmanager
+def asking() -> Iterator[set[Kernel]]:
+    """The kernels for which the ops have asked while the block ran, whatever was chosen."""
+    global _asked
+    before, _asked = _asked, set()
+    try:
+        yield _asked
+    finally:
+        _asked = before
+
+
+def choose(backend: Backend, tensor: Tensor, kernel: Kernel) -> Literal["torch", "fla"]:
+    """The implementation to run for queries `tensor` (B, T, H, K); ValueError where none does as asked."""
     if backend not in get_args(Backend):
         raise ValueError(f"backend={backend!r} is none of {', '.join(get_args(Backend))}")
-    if backend != "fla":
+    if _asked is not None:
+        _asked.add(kernel)
+    if backend == "auto":
+        return "fla" if kernel in _trusted and _runs(kernel, tensor) else "torch"
+    if backend == "torch":
         return "torch"
     if not tensor.is_cuda:
         raise ValueError(f"backend='fla' needs CUDA tensors and got {tensor.device.type}; use backend='auto'")
@@ -41,6 +79,12 @@ def choose(backend: Backend, tensor: Tensor) -> Literal["torch", "fla"]:
     if not installed():
         raise ValueError("backend='fla' needs flash-linear-attention and triton; install serbench[gpu]")
     return "fla"
+
+
+def _runs(kernel: Kernel, tensor: Tensor) -> bool:
+    """Whether the kernel takes such queries."""
+    narrow = tensor.shape[-1] <= WIDEST.get(kernel, tensor.shape[-1])
+    return tensor.is_cuda and tensor.dtype != torch.float64 and narrow and installed()
 
 
 @cache

@@ -43,7 +43,7 @@ def delta_rule(
     check_shapes(q=(q, "BTHK"), k=(k, "BTHK"), v=(v, "BTHV"), g=(g, "BTHK", "BTH"), beta=(beta, "BTH"))
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     g = g if g.dim() == 4 else g.unsqueeze(-1).expand_as(k)
-    if choose(backend, q) == "fla":
+    if choose(backend, q, "delta_rule") == "fla":
         return _kernel(q, k, v, g, beta, scale)
     return extend(zero_state(q, k, v, g, beta), q, k, v, g, beta, scale)[0]
 

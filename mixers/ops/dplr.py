@@ -39,7 +39,7 @@ def dplr_delta_rule(
     keys = {name: (x, "BTHK") for name, x in zip("qkgab", (q, k, g, a, b), strict=True)}
     check_shapes(v=(v, "BTHV"), **keys)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    if choose(backend, q) == "fla":
+    if choose(backend, q, "dplr") == "fla":
         return _kernel(q, k, v, g, a, b, scale)
     return extend(zero_state(q, k, v, g, a, b), q, k, v, g, a, b, scale)[0]
 

@@ -45,7 +45,7 @@ def forgetting_attention(
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if mask is not None:
         g = g.masked_fill(~mask.unsqueeze(-1), 0)
-    if choose(backend, q) == "fla":
+    if choose(backend, q, "fox" if causal else "fox_both_ways") == "fla":
         return _kernel(q, k, v, g, scale, causal, mask)
     return _attend(q * scale, k, v, g, causal, mask)
 

@@ -32,7 +32,7 @@ def gated_linear_attention(
     """
     check_shapes(v=(v, "BTHV"), q=(q, "BTHK", "BT1K"), k=(k, "BTHK", "BT1K"), g=(g, "BTH", "BTHK"))
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    if choose(backend, q) == "fla":
+    if choose(backend, q, "channel_gate" if g.dim() == 4 else "head_gate") == "fla":
         return _kernel(q, k, v, g, scale)
     return extend(zero_state(q, k, v, g), q, k, v, g, scale)[0]
 

@@ -35,7 +35,7 @@ def gated_slot_attention(
     """q, k (B, T, H, K), v (B, T, H, V), slot weights s and log decay g ≤ 0 (B, T, H, M) → (B, T, H, V)."""
     check_shapes(q=(q, "BTHK"), k=(k, "BTHK"), v=(v, "BTHV"), s=(s, "BTHM"), g=(g, "BTHM"))
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    if choose(backend, q) == "fla":
+    if choose(backend, q, "slots") == "fla":
         return _kernel(q, k, v, s, g, scale)
     return extend(zero_state(q, k, v, s, g), q, k, v, s, g, scale)[0]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import pytest
 import torch
 
@@ -94,6 +97,38 @@ def test_where_nothing_goes_together_one_sentence_says_why(settings, reason):
         planned(**settings)
 
 
+def test_only_systems_that_run_a_kernel_are_measured_on_fla_and_each_curve_stands_once():
+    found = planned(backends=("torch", "fla"), targets=("mixer", "encoder"), directions=("causal",))
+    systems = [(curve[0].target, curve[0].system.layout, curve[0].backend) for curve in found]
+    assert systems == [
+        ("mixer", "softmax", "torch"),
+        ("mixer", "softmax_unfused", "torch"),
+        ("encoder", "softmax", "torch"),
+        ("encoder", "mamba2*3 softmax", "torch"),
+        ("encoder", "mamba2*3 softmax", "fla"),
+    ]
+
+
+def test_the_layer_of_fla_stands_beside_the_mixers_that_have_one_and_is_causal():
+    profiling = Profiling(seconds=(1.0,), targets=("fla_layer",), backends=("fla",))
+    found = curves(profiling, FEATURES, ENCODER, ("softmax", "kda", "retnet"), "x")
+    systems = [(shape.system.layout, shape.system.direction) for curve in found for shape in curve]
+    assert systems == [("kda", "causal"), ("retnet", "causal")]
+
+
+def test_the_layer_of_fla_is_refused_on_torch_alone():
+    with pytest.raises(SuiteError, match="nothing to measure, for a layer of fla runs on backend fla"):
+        planned(targets=("fla_layer",))
+
+
+def test_a_shape_on_torch_has_the_id_that_it_had_before_there_was_a_choice():
+    (first, *_), *_ = planned()
+    without = first.model_dump(mode="json", exclude={"backend", "device_kind", "work", "engine"})
+    del without["utterances_s"], without["drawn_from"]
+    canonical = json.dumps(without, sort_keys=True, separators=(",", ":"))
+    assert first.id == hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
 def test_hidden_states_have_no_model_from_a_waveform():
     features = Pretrained(speech=Extractor(name="speech", width=64, num_layers=3))
     with pytest.raises(SuiteError, match="target model needs log-mel"):
@@ -106,6 +141,7 @@ def test_hidden_states_have_no_model_from_a_waveform():
         ({"dtypes": ("tf32",)}, "no tf32 on cpu; choose from float32, bfloat16"),
         ({"dtypes": ("float16",)}, "no float16 on cpu"),
         ({"engines": ("graph",)}, "engine graph is a CUDA graph"),
+        ({"backends": ("torch", "fla")}, "backend fla is of CUDA kernels, which need device cuda"),
         pytest.param({"device": "cuda"}, "torch finds no CUDA device here", marks=no_gpu),
     ],
 )

@@ -192,3 +192,23 @@ def test_sweep_writes_each_record_before_the_next_shape_is_measured(tmp_path: Pa
         profile(QUICK, FEATURES, ENCODER, LAYOUTS, Fragile(tmp_path), build_target=idle)
     assert len(Store(tmp_path).profiles()) == 2
     assert profile(QUICK, FEATURES, ENCODER, LAYOUTS, Store(tmp_path), build_target=idle).skipped == 2
+
+
+def test_a_curve_that_has_ended_is_tried_again_unless_it_is_to_be_left_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    profile(QUICK, FEATURES, ENCODER, LAYOUTS, store, build_target=crashes_on_retnet)
+    left = profile(QUICK, FEATURES, ENCODER, LAYOUTS, store, build_target=idle, again=False)
+    assert (left.done, left.skipped) == (0, 9)
+    retried = profile(QUICK, FEATURES, ENCODER, LAYOUTS, store, build_target=idle)
+    assert (retried.done, retried.skipped) == (2, 7)
+
+
+def test_on_fla_only_systems_whose_kernels_were_found_right_are_timed(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(sweep, "check", lambda profiling: None)
+    monkeypatch.setattr(sweep, "decided", lambda store: frozenset({"head_gate"}))
+    profiling = QUICK.model_copy(update={"backends": ("fla",), "seconds": (0.5,)})
+    profile(profiling, FEATURES, ENCODER, LAYOUTS, Store(tmp_path), build_target=idle)
+    records = by_layout(Store(tmp_path))
+    found = {layout: (record.status, record.shape.backend) for (layout, _), record in records.items()}
+    assert found == {"softmax": ("ok", "torch"), "retnet": ("ok", "fla"), "kda": ("failed", "fla")}
+    assert records["kda", 0.5].reason.startswith("fla's delta_rule was not found right on this GPU")

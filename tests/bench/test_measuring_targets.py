@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.config import (
     AnyEncoder,
@@ -18,11 +20,13 @@ from bench.config import (
     Recurrent,
     System,
 )
+from bench.errors import SuiteError
 from bench.evidence.records import Shape
 from bench.evidence.store import Store
 from bench.measuring.profile import Summary, curves, profile
 from bench.measuring.targets import build, encoder_frames
 from bench.model.model import build as build_model
+from mixers import stock
 
 SPEECH = Pretrained(speech=Extractor(name="speech", width=64, num_layers=3))
 WITH_TEXT = SPEECH.model_copy(update={"text": Extractor(name="text", width=64, num_layers=2)})
@@ -82,6 +86,33 @@ def test_hidden_states_and_the_bare_model_are_profiled_and_read_back(tmp_path: P
     assert all(record.shape.features == WITH_TEXT and record.shape.encoder == BARE for record in records)
     assert all(record.id == record.shape.id for record in records)
     assert profile(quick, WITH_TEXT, BARE, ("fox",), Store(tmp_path)) == Summary(skipped=2)
+
+
+def test_the_layer_of_fla_says_that_it_needs_a_gpu_and_equal_lengths():
+    layer = shape("fla_layer", SPEECH, BARE, backend="fla")
+    with pytest.raises(SuiteError, match="target fla_layer runs fla's kernels, which need device cuda"):
+        build(layer)
+    ragged = {"device_kind": "cuda", "utterances_s": (1.0, 2.0), "batch": 2}
+    with pytest.raises(SuiteError, match="target fla_layer takes no ragged batch"):
+        build(layer.model_copy(update=ragged))
+
+
+@pytest.mark.skipif(find_spec("mamba_ssm") is not None, reason="mamba_ssm is installed")
+def test_flas_mamba2_without_mamba_ssm_is_not_timed_as_mamba2():
+    layer = shape("fla_layer", SPEECH, BARE, "mamba2", backend="fla", device_kind="cuda")
+    with pytest.raises(SuiteError, match="without mamba_ssm is a slow stand-in for it; install mamba-ssm"):
+        build(layer)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("layout", [name for name in stock.LAYERS if name != "mamba2"])
+def test_the_layer_of_fla_has_as_many_parameters_as_our_mixer_of_published_size(layout):
+    more = {"backend": "fla", "device_kind": "cuda"}
+    bare = Bare(d_model=1024)
+    layer, ours = (build(shape(target, SPEECH, bare, layout, **more)) for target in ("fla_layer", "mixer"))
+    layer.run()
+    assert layer.parameters == ours.parameters
 
 
 def test_ids_of_committed_profiles_stand():

@@ -102,14 +102,14 @@ def on_a_gpu(dtype: torch.dtype) -> Tensor:
 def test_a_kernel_that_is_not_installed_is_told_with_the_way_to_install_it(monkeypatch):
     monkeypatch.setattr(backend, "installed", lambda: False)
     with pytest.raises(ValueError, match=r"needs flash-linear-attention and triton; install serbench\[gpu\]"):
-        backend.choose("fla", on_a_gpu(torch.float32))
+        backend.choose("fla", on_a_gpu(torch.float32), "slots")
 
 
 def test_kernels_refuse_double_precision(monkeypatch):
     monkeypatch.setattr(backend, "installed", lambda: True)
-    assert backend.choose("fla", on_a_gpu(torch.bfloat16)) == "fla"
+    assert backend.choose("fla", on_a_gpu(torch.bfloat16), "slots") == "fla"
     with pytest.raises(ValueError, match=r"backend='fla' needs 16 or 32 bits and got torch\.float64"):
-        backend.choose("fla", on_a_gpu(torch.float64))
+        backend.choose("fla", on_a_gpu(torch.float64), "slots")
 
 
 def test_heads_that_do_not_divide_the_width_are_named_for_every_mixer():

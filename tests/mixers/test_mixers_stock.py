@@ -242,24 +242,24 @@ def test_fox_whose_query_heads_share_keys_and_values_keeps_the_whole_contract(ch
 
 # On a GPU, against the layers themselves
 
-FLA = {  # class and settings of the study's layers, and Mamba-2's own defaults
-    "retnet": ("multiscale_retention", "MultiScaleRetention", {"num_heads": HEADS}),
-    "gsa": ("gsa", "GatedSlotAttention", {"num_heads": HEADS, "layer_idx": 0}),
-    "fox": ("forgetting_attn", "ForgettingAttention", {"num_kv_heads": HEADS}),
-    "kda": ("kda", "KimiDeltaAttention", {"num_heads": HEADS}),
-    "lightnet": ("lightnet", "LightNetAttention", {"num_heads": HEADS}),
-    "mamba2": ("mamba2", "Mamba2", {}),
-}
-
 
 def fla_layer(name: str, d_model: int) -> nn.Module:
-    module, cls, options = FLA[name]
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    if importlib.util.find_spec("fla") is None or importlib.util.find_spec("fla.layers") is None:
-        pytest.skip("needs flash-linear-attention")
-    layer = getattr(importlib.import_module(f"fla.layers.{module}"), cls)(hidden_size=d_model, **options)
-    return layer.cuda()
+    if importlib.util.find_spec("triton") is None or importlib.util.find_spec("fla.layers") is None:
+        pytest.skip("needs flash-linear-attention and triton")
+    return stock.layer(name, d_model, HEADS).cuda()
+
+
+def test_a_mixer_without_a_layer_of_fla_says_so():
+    with pytest.raises(ValueError, match="mixer 'softmax' stands for no layer of fla; those that do are"):
+        stock.layer("softmax", 64)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is not None, reason="triton is installed")
+def test_a_layer_of_fla_without_triton_is_told_with_the_way_to_install_it():
+    with pytest.raises(ValueError, match=r"need flash-linear-attention and triton; install serbench\[gpu\]"):
+        stock.layer("retnet", 64)
 
 
 def closely(name: str, ours: Tensor, theirs: Tensor) -> None:
@@ -271,7 +271,7 @@ def closely(name: str, ours: Tensor, theirs: Tensor) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("frames", [100, 300])
-@pytest.mark.parametrize("name", FLA)
+@pytest.mark.parametrize("name", stock.LAYERS)
 def test_outputs_and_gradients_agree_with_flas_layer(name, frames):
     torch.manual_seed(0)
     layer = fla_layer(name, 256)

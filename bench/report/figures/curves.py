@@ -24,6 +24,7 @@ from bench.report.style import Look, Picture
 
 _TARGETS = {
     "mixer": "One mixer layer",
+    "fla_layer": "The same layer of fla",
     "encoder": "Whole encoder, features to emotion",
     "model": "Whole model, waveform to emotion",
 }
