@@ -56,12 +56,14 @@ presets:
   paper                the published protocol on MSP-Podcast: frozen encoders, one bare layer, six mixers
   controlled           MSP-Podcast, residual blocks of equal size, both directions, three seeds
   gpu                  no preset: all that is measured on a GPU, ten minutes at a time (--dry-run lists it)
+  scheduling           five samplers (which utterances make a batch, which tasks come when) on RAVDESS
 
 examples:
   serbench run demo
   SER_DATA_ROOT=/data serbench run open --tasks ravdess/luna --seeds 0 1 2
   serbench train --layout "mamba2*3 softmax" --task ravdess/luna --fold 0
   serbench run open --tasks ravdess-to-emodb/cross    train on one corpus, test on another
+  serbench run open --layouts retnet --recipe.teacher TEACHER.pt…    learn from trained systems, one a fold
   serbench predict clip.wav
 
 `serbench COMMAND --help` shows every setting with its default. Results go to results/ under the

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -226,8 +227,35 @@ class Recurrent(Settings):
 AnyEncoder = Encoder | Bare | Recurrent
 
 
+Weight = Annotated[float, Field(ge=0)]
+SamplerName = Literal["uniform", "class_balanced", "curriculum", "diverse", "curriculum_diverse"]
+
+
+class Stage(Settings):
+    """A stretch of a curriculum: its share of the epochs, and what it multiplies each task's weight by."""
+
+    share: Annotated[float, Field(gt=0, le=1)]
+    emotion: Weight = 1.0
+    attributes: Weight = 1.0
+    gender: Weight = 1.0
+    transcript: Weight = 1.0
+
+
+def _whole(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """The stages; ValueError where their shares are not 1 together."""
+    if not math.isclose(sum(stage.share for stage in stages), 1, abs_tol=1e-6):
+        raise ValueError("should have shares that add up to 1")
+    return stages
+
+
+Stages = Annotated[tuple[Stage, ...], AfterValidator(_whole)]
+
+
 class Recipe(Settings):
-    """How every student is trained; the same for all mixers of a comparison."""
+    """How every student is trained; the same for all mixers of a comparison.
+
+    What the samplers do: `bench.training.samplers`. Tasks beside emotion: `bench.training.tasks`.
+    """
 
     epochs: PositiveInt = 40
     batch_size: PositiveInt = 16
@@ -250,6 +278,42 @@ class Recipe(Settings):
     accumulate: Later[PositiveInt] = 1  # batches to one step of the optimiser
     bucketed: Later[bool] = True  # batches of like length, which waste less padding; or drawn at random
     averaging: Later[Fraction] = 0.0  # decay an epoch of the mean of weights that dev scores; 0: no mean
+    sampler: Later[SamplerName] = "uniform"  # which utterances make a batch, and which tasks come when
+    stages: Later[Stages] = (  # of a curriculum: what is said and by whom, the dimensions, the categories
+        Stage(share=0.2, emotion=0.2, attributes=0.2),
+        Stage(share=0.2, emotion=0.5, transcript=0.5),
+        Stage(share=0.6, gender=0.5, transcript=0.2),
+    )
+    guide: Later[str] = "softmax"  # the layout in whose embeddings diverse batches are spread
+    gender_weight: Later[Weight] = 0.0  # of the cross-entropy of the speaker's gender
+    transcript_weight: Later[Weight] = 0.0  # of CTC on the characters of what is said
+    teacher: Later[tuple[str, ...]] = ()  # checkpoints (one a fold), by path; in a record by digest
+    temperature: Later[Annotated[float, Field(gt=0)]] = 2.0  # of the teacher's and the students' logits
+    logit_weight: Later[Weight] = 1.0  # of the divergence from a teacher's probabilities
+    feature_weight: Later[Weight] = 1.0  # of the squared distance to a teacher's pooled vector
+
+    def settled(self) -> Recipe:
+        """The same, with what its sampler does not use as it is by default: one training has one id."""
+        unused = [
+            name
+            for name, word in (("stages", "curriculum"), ("guide", "diverse"))
+            if word not in self.sampler
+        ]
+        return self.model_copy(update={name: type(self).model_fields[name].default for name in unused})
+
+    @property
+    def summary(self) -> str:
+        """What a table's heading says of it."""
+        tasks = {"gender": self.gender_weight, "transcript": self.transcript_weight}
+        beside = " and ".join(name for name, weight in tasks.items() if weight)
+        teachers = ", ".join(digest[:8] for digest in self.teacher)
+        parts = [
+            "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs",
+            "" if self.sampler == "uniform" else f"{self.sampler.replace('_', '-')} sampling",
+            f"learns {beside} beside" if beside else "",
+            f"taught by {teachers}" if teachers else "",
+        ]
+        return "; ".join(filter(None, parts))
 
 
 class System(Settings):
@@ -397,6 +461,7 @@ class Plan(Settings):
     tasks: tuple[str, ...]  # CORPUS/PROTOCOL, as "ravdess/luna"
     folds: tuple[int, ...] = ()  # none named: all folds of each protocol
     seeds: tuple[int, ...] = (0,)
+    samplers: tuple[SamplerName, ...] = ()  # compared, each a recipe; none named: that of the recipe
     layouts: tuple[str, ...] = ()  # none named: every mixer but the extra ones, and the Mamba hybrid
     directions: tuple[Direction | Literal["published"], ...] = ("bidirectional",)  # as the study: see `grid`
     corpus_options: dict[str, int] = {}  # each goes to the corpora that take it (size, seed, classes)

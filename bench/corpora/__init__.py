@@ -27,7 +27,7 @@ from functools import cache as once
 from pathlib import Path
 from types import ModuleType
 
-from bench.corpora.combination import Combination, parse
+from bench.corpora.combination import JOINT, Combination, parse
 from bench.corpora.fetch import Source
 from bench.corpora.joining import join
 from bench.corpora.manifest import Fold, Manifest, OwnSplits
@@ -44,6 +44,7 @@ __all__ = [
     "load",
     "names",
     "options",
+    "parts",
     "source",
 ]
 
@@ -96,6 +97,12 @@ def options(name: str) -> tuple[str, ...]:
     return tuple(parameter for parameter in parameters if parameter not in ("root", "cache"))
 
 
+def parts(name: str) -> tuple[str, ...]:
+    """The corpora that a name stands for: several where it joins some."""
+    combination = parse(name, names()) if JOINT.search(name) else None
+    return combination.corpora if combination else (name,)
+
+
 def load(
     name: str,
     data_root: Path | None,
@@ -130,11 +137,11 @@ def load(
 def _load_combination(
     combination: Combination, data_root: Path | None, given: Mapping[str, int], cache: Path
 ) -> Manifest:
-    parts = {}
+    loaded = {}
     for part in combination.corpora:
         own = {option: value for option, value in given.items() if option in options(part)}
-        parts[part] = load(part, data_root, own, cache)
-    return join(combination, parts)
+        loaded[part] = load(part, data_root, own, cache)
+    return join(combination, loaded)
 
 
 @once

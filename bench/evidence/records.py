@@ -108,6 +108,7 @@ class Epoch(Settings):
     dev_uar: float | None = None
     dev_macro_f1: float | None = None
     dev_ccc: float | None = None  # mean over the attributes
+    further_losses: dict[str, float] = Field(default_factory=dict)  # in training, unweighted, beyond those
 
 
 class Cost(Settings):

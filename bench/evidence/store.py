@@ -95,6 +95,10 @@ class Store:
     def checkpoint_path(self, run_id: str) -> Path:
         return self.root / "checkpoints" / f"{run_id}.pt"
 
+    def teacher_path(self, digest: str) -> Path:
+        """The checkpoint that a run of this folder has learnt from."""
+        return self.root / "checkpoints" / "teachers" / f"{digest}.pt"
+
     def record_path(self, record: AnyRecord) -> Path:
         """Where a record lies, or will."""
         paths = {

@@ -26,7 +26,7 @@ from bench.evidence.records import Parameters
 from bench.model import mixer
 from bench.model.front import LayerSum, joined
 from bench.model.layout import expand
-from bench.model.model import Model, size
+from bench.model.model import Encoded, Model, size
 from bench.model.pooling import QueryPooling
 from mixers.contract import silence
 
@@ -39,7 +39,7 @@ class BareModel(Model):
     ) -> None:
         """What systems share comes before the mixer, so that it starts from the same weights in all."""
         super().__init__()
-        d = settings.d_model
+        d = self.frame_width = self.pooled_width = settings.d_model
         self.masked = settings.masked
         self.layers = LayerSum(features)
         self.speech_norm = nn.LayerNorm(d)
@@ -50,20 +50,26 @@ class BareModel(Model):
         (name,) = expand(system.layout, 1)
         self.mixer = mixer.build(name, settings, system.direction)
 
-    def forward(
+    def encode(
         self,
         frames: Tensor,
         mask: Tensor | None = None,
         text: Tensor | None = None,
         text_mask: Tensor | None = None,
-    ) -> Tensor:
-        """Hidden states (B, T, L, D), text (B, W, D) and their masks → (B, num_outputs)."""
+    ) -> Encoded:
+        """Hidden states (B, T, L, D), text (B, W, D) their masks → frames (B, T + W, D), pooled (B, D).
+
+        The frames' mask is the one given, even where pooling does not know it; of speech and text joined, the
+        one that pooling knows.
+        """
         seen, read = (mask, text_mask) if self.masked else (None, None)
         x = self.speech_norm(silence(self.layers(frames), mask))
         if self.text_norm is not None:
             assert text is not None
             x, seen = joined(x, seen, self.text_norm(silence(text, text_mask)), read)
-        return self.head(self.pooling(self.mixer(self.dropout(x), seen), seen))
+        x = self.mixer(self.dropout(x), seen)
+        real = mask if self.text_norm is None else seen
+        return Encoded(x, real, self.pooling(x, seen))
 
     def parameter_counts(self) -> Parameters:
         """Trained parameters in all and in the mixer; there is no feed-forward."""

@@ -1,11 +1,16 @@
 """What every model of the suite is, and which one a cell describes.
 
-model = build(cell.features, cell.encoder, cell.system, num_outputs=8)
-outputs = model(frames, mask)                # (B, T, M), (B, T) → (B, 8)
-model.parameter_counts().total
+    model = build(cell.features, cell.encoder, cell.system, num_outputs=8)
+    outputs = model(frames, mask)                # (B, T, M), (B, T) → (B, 8)
+    model.parameter_counts().total
+
+On the way to its outputs it has encoded frames and one pooled vector an utterance, which other heads may
+share in training (`bench.training.tasks`): `model.read(model.encode(frames, mask))` is `model(frames, mask)`.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -13,8 +18,20 @@ from bench import config
 from bench.evidence.records import Parameters
 
 
+class Encoded(NamedTuple):
+    """Frames (B, T', D), their mask (B, T') bool (None where none was given), and pooled vectors (B, P)."""
+
+    frames: Tensor
+    mask: Tensor | None
+    pooled: Tensor
+
+
 class Model(nn.Module):
     """From features to one row of outputs an utterance: emotion logits, then attributes where trained."""
+
+    head: nn.Module  # (B, P) → (B, num_outputs)
+    frame_width: int  # D of what `encode` gives
+    pooled_width: int  # P
 
     def forward(
         self,
@@ -28,7 +45,21 @@ class Model(nn.Module):
         `text` (B, W, N) holds one row a token. Masks (B, T) and (B, W) are bool, True where real; without
         one, all are.
         """
+        return self.read(self.encode(frames, mask, text, text_mask))
+
+    def encode(
+        self,
+        frames: Tensor,
+        mask: Tensor | None = None,
+        text: Tensor | None = None,
+        text_mask: Tensor | None = None,
+    ) -> Encoded:
+        """What the head reads, and the frames that it is pooled from; arguments as in `forward`."""
         raise NotImplementedError
+
+    def read(self, encoded: Encoded) -> Tensor:
+        """(B, num_outputs) of encoded utterances."""
+        return self.head(encoded.pooled)
 
     def parameter_counts(self) -> Parameters:
         """Trained parameters in all and in the mixers, and the feed-forward width (0 where there is none)."""

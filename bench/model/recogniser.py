@@ -21,7 +21,7 @@ from bench.errors import SuiteError
 from bench.evidence.records import Parameters
 from bench.model.encoder import Encoder
 from bench.model.layout import expand
-from bench.model.model import Model, size
+from bench.model.model import Encoded, Model, size
 from bench.model.pooling import AttentivePooling
 
 
@@ -30,21 +30,23 @@ class Recogniser(Model):
 
     def __init__(self, encoder: Encoder, d_model: int, num_outputs: int, dropout: float) -> None:
         super().__init__()
+        self.frame_width, self.pooled_width = d_model, 2 * d_model
         self.encoder = encoder
         self.pooling = AttentivePooling(d_model, d_model // 2)
         self.head = nn.Sequential(
             nn.LayerNorm(2 * d_model), nn.Dropout(dropout), nn.Linear(2 * d_model, num_outputs)
         )
 
-    def forward(
+    def encode(
         self,
         frames: Tensor,
         mask: Tensor | None = None,
         text: Tensor | None = None,
         text_mask: Tensor | None = None,
-    ) -> Tensor:
-        """Frames (B, T, M) or hidden states (B, T, L, M), text (B, W, N), their masks → (B, num_outputs)."""
-        return self.head(self.pooling(*self.encoder(frames, mask, text, text_mask)))
+    ) -> Encoded:
+        """Frames (B, ⌈T/subsampling⌉ + W, d_model), and their mean and deviation (B, 2·d_model)."""
+        x, mask = self.encoder(frames, mask, text, text_mask)
+        return Encoded(x, mask, self.pooling(x, mask))
 
     def attention(
         self,

@@ -21,7 +21,7 @@ from bench import config
 from bench.errors import SuiteError
 from bench.evidence.records import Parameters
 from bench.model.encoder import MaskedBatchNorm
-from bench.model.model import Model, size
+from bench.model.model import Encoded, Model, size
 from bench.model.pooling import masked_softmax
 from mixers.contract import silence
 from mixers.ops.packing import packed, places
@@ -44,6 +44,7 @@ class LSTMSA(Model):
 
     def __init__(self, width: int, settings: config.Recurrent, num_outputs: int, residual: bool) -> None:
         super().__init__()
+        self.frame_width = self.pooled_width = settings.hidden
         self.residual = ResidualLSTM(width) if residual else None
         self.lstm = _lstm(width, settings.hidden)
         self.query = nn.Parameter(nn.init.xavier_normal_(torch.empty(settings.hidden, 1)))
@@ -53,14 +54,14 @@ class LSTMSA(Model):
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(
+    def encode(
         self,
         frames: Tensor,
         mask: Tensor | None = None,
         text: Tensor | None = None,
         text_mask: Tensor | None = None,
-    ) -> Tensor:
-        """Cepstra (B, T, M) float, mask (B, T) bool with True = real → (B, num_outputs)."""
+    ) -> Encoded:
+        """Cepstra (B, T, M) float, mask (B, T) bool with True = real → frames and pooled, H wide."""
         if mask is not None:
             frames, mask = _real_first(frames, mask)
         if self.residual is not None:
@@ -68,7 +69,11 @@ class LSTMSA(Model):
         hidden = self.lstm(frames)[0]
         weights = masked_softmax((hidden @ self.query).squeeze(-1), mask).to(hidden)
         pooled = (weights.unsqueeze(1) @ hidden).squeeze(1)
-        return self.head(self.dropout(_batch_normed(pooled, self.norm)))
+        return Encoded(hidden, mask, _batch_normed(pooled, self.norm))
+
+    def read(self, encoded: Encoded) -> Tensor:
+        """(B, num_outputs) of encoded utterances."""
+        return self.head(self.dropout(encoded.pooled))
 
     def parameter_counts(self) -> Parameters:
         """Trained parameters in all; there are no mixers and no feed-forward."""

@@ -21,7 +21,18 @@ from bench.evidence.kernels import KernelRecord
 from bench.evidence.records import OpRecord, SweepRecord
 from bench.evidence.reported import Reported, read
 from bench.evidence.store import Store, atomic
-from bench.report import curve_table, data_files, figures, gpu_page, latex, leaderboard, model_card, page
+from bench.report import (
+    curve_table,
+    data_files,
+    figures,
+    gpu_page,
+    latex,
+    leaderboard,
+    model_card,
+    page,
+    samplers,
+)
+from bench.report.board import Section
 from bench.report.details import Details
 from bench.report.sweeps import note as sweep_note
 from bench.report.tables import BASELINE, every_profile, plain, score_tables
@@ -42,6 +53,7 @@ class Evidence:
     reported: list[Reported]
     details: Details  # what figures alone show
     baseline: str
+    sampled: list[Section]  # samplers compared
 
 
 def write_report(results: Path, baseline: str = BASELINE) -> list[Path]:
@@ -108,6 +120,7 @@ def _read(results: Path, baseline: str) -> Evidence:
         reported=read(numbers) if numbers.is_file() else [],
         details=details,
         baseline=baseline,
+        sampled=samplers.sections(store),
     )
 
 
@@ -129,7 +142,7 @@ def _accuracy_texts(store: Store, evidence: Evidence) -> dict[str, str]:
     """What is written where there are runs, by file name."""
     accuracy, profiles = evidence.accuracy, evidence.profiles
     texts = {
-        "leaderboard.md": leaderboard.markdown(accuracy, profiles, evidence.reported)
+        "leaderboard.md": leaderboard.markdown(accuracy, profiles, evidence.reported, evidence.sampled)
         + sweep_note(evidence.sweeps),
         "leaderboard.csv": data_files.csv(accuracy, profiles),
         "leaderboard.tex": latex.tables(accuracy, profiles, evidence.reported),

@@ -41,15 +41,18 @@ class Compared:
         return [key for key, note in self.notes.items() if not note]
 
 
-def comparisons(store: Store) -> Iterator[Compared]:
-    """Every comparison of a results folder; SuiteError where a record or its predictions are damaged."""
+def comparisons(store: Store, runs: Sequence[RunRecord] | None = None) -> Iterator[Compared]:
+    """Every comparison of a results folder, or of some `runs` of it.
+
+    SuiteError where a record or its predictions are damaged.
+    """
     groups: dict[str, list[RunRecord]] = defaultdict(list)
-    for run in store.runs():
+    for run in store.runs() if runs is None else runs:
         groups[content_id(comparison(run))].append(run)
-    for name, runs in groups.items():
+    for name, group in groups.items():
         predictions = Predictions(store)
-        for split in _splits(runs):
-            yield _compared(name if split == "test" else f"{name}-{split}", split, runs, predictions)
+        for split in _splits(group):
+            yield _compared(name if split == "test" else f"{name}-{split}", split, group, predictions)
 
 
 def _splits(runs: Sequence[RunRecord]) -> list[str]:

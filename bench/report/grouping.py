@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from bench import corpora
-from bench.corpora.combination import JOINT, parse
 from bench.evidence.bootstrap import Resample, estimate
 from bench.evidence.groups import of
 from bench.evidence.metrics import METRICS, Counts
@@ -40,12 +39,6 @@ def group_rows(compared: Compared) -> list[dict[str, Any]]:
     return rows
 
 
-def corpora_of(corpus: str) -> tuple[str, ...]:
-    """The corpora whose utterances may stand in the predictions of a run: several where it joins some."""
-    combination = parse(corpus, corpora.names()) if JOINT.search(corpus) else None
-    return combination.corpora if combination else (corpus,)
-
-
 def _identity(compared: Compared, key: Key) -> dict[str, Any]:
     run = compared.runs[0]
     return {
@@ -61,7 +54,7 @@ def _identity(compared: Compared, key: Key) -> dict[str, Any]:
 
 def _system_rows(compared: Compared, scored: Scored) -> Iterator[dict[str, Any]]:
     """One row a kind and group that has utterances."""
-    named = corpora_of(compared.runs[0].config.task.corpus)
+    named = corpora.parts(compared.runs[0].config.task.corpus)
     seeds = [_seed_counts(compared, some, scored, named) for some in scored.runs]
     for kind, (names, _) in seeds[0].items():
         for place, name in enumerate(names):

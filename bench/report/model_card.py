@@ -22,7 +22,6 @@ from bench.evidence.comparison import comparison
 from bench.evidence.records import RunRecord
 from bench.report import headline, sections, units
 from bench.report.comparisons import Key
-from bench.report.grouping import corpora_of
 
 _INTRODUCTION = """\
 # Model cards
@@ -125,8 +124,8 @@ def _facts(run: RunRecord) -> str:
         "Input": _input(cell.features),
         "Model": f"{cell.encoder.summary}; {_parameters(run)}",
         "Data": _data(run),
-        "Licence of the data": "; ".join(_licence(name) for name in corpora_of(cell.task.corpus)),
-        "Trained on": f"{run.environment.device}, {units.counted(cell.recipe.epochs, 'epoch')}",
+        "Licence of the data": "; ".join(_licence(name) for name in corpora.parts(cell.task.corpus)),
+        "Trained on": f"{run.environment.device}, {cell.recipe.summary}",
     }
     return "\n".join(["| | |", "| :-- | :-- |", *(f"| {name} | {text} |" for name, text in facts.items())])
 

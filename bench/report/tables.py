@@ -54,7 +54,13 @@ def accuracy_table(store: Store, baseline: str = BASELINE) -> pd.DataFrame:
     `bench.evidence.differences`), rank_group, rank_low and rank_high (`bench.evidence.ranks`), sd_speakers,
     sd_seeds and sd_both (`bench.evidence.spread`). Empty where there are no runs.
     """
-    return _in_order([row for compared in comparisons(store) for row in _accuracy_rows(compared, baseline)])
+    return accuracy_of(store, store.runs(), baseline)
+
+
+def accuracy_of(store: Store, runs: Sequence[RunRecord], baseline: str) -> pd.DataFrame:
+    """`accuracy_table` of some runs of a results folder."""
+    found = comparisons(store, runs)
+    return _in_order([row for compared in found for row in _accuracy_rows(compared, baseline)])
 
 
 def score_tables(
@@ -127,7 +133,7 @@ def _comparison_columns(compared: Compared) -> dict[str, Any]:
         "options": ", ".join(f"{option} {options[option]}" for option in sorted(options)),
         "recipe": content_id(conditions)[:8],
         "network": content_id(Network(features=cell.features, encoder=cell.encoder)),
-        "setting": f"{cell.encoder.summary}; {cell.recipe.epochs} epochs",
+        "setting": f"{cell.encoder.summary}; {cell.recipe.summary}",
         "presets": ", ".join(sorted({run.preset for run in runs})),
         "synthetic": run.synthetic,
         "emotions": run.emotions,

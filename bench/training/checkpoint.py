@@ -11,8 +11,13 @@ Frozen encoders are no part of a checkpoint: they are loaded by name, and refuse
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,24 +110,59 @@ def load(path: Path, models: Path | None = None) -> Trained:
     `models` holds pretrained encoders (None: SER_MODELS); SuiteError where those of the checkpoint are not
     there, or others stand under their name.
     """
-    if not path.is_file():
-        raise SuiteError(
-            f"no checkpoint {path}; train one with `serbench run`, or name another with --checkpoint"
-        )
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+    trained = load_model(path)
+    features = trained.cell.features
+    if not isinstance(features, Pretrained):
+        return trained
+    return replace(trained, encoders=Encoders.load(features, models))
+
+
+def load_model(path: Path) -> Trained:
+    """`load` without frozen encoders: for who has heard already."""
+    content = _read(path)
+    with _of_this_version(path):
         cell = Cell.model_validate_json(content["cell"])
         num_outputs = sum(parts(cell.recipe, len(content["emotions"])))
         model = build(cell.features, cell.encoder, cell.system, num_outputs)
         model.load_state_dict(content["weights"])
+        hidden = isinstance(cell.features, Pretrained)
+        normaliser = None if hidden else Normaliser(content["mean"].numpy(), content["std"].numpy())
+        attributes = tuple(content.get("attributes", ()))  # older checkpoints have none
+        return Trained(cell, model.eval(), normaliser, tuple(content["emotions"]), attributes)
+
+
+def digest(path: Path) -> str:
+    """First 16 hex digits of the SHA-256 of what a checkpoint holds, however its file is packed."""
+    content = _read(path)
+    found = hashlib.sha256()
+    with _of_this_version(path):
+        tensors = content["weights"] | {name: content[name] for name in ("mean", "std") if name in content}
+        said = [content["cell"], content["emotions"], list(content.get("attributes", ()))]
+        found.update(json.dumps(said).encode())
+        for name, tensor in sorted(tensors.items()):
+            found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            found.update(tensor.contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise SuiteError(
+            f"no checkpoint {path}; train one with `serbench run`, or name another with --checkpoint"
+        )
+    with _of_this_version(path):
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return content
+
+
+@contextmanager
+def _of_this_version(path: Path) -> Iterator[None]:
+    """Anything that goes wrong within becomes a sentence about the checkpoint."""
+    try:
+        yield
     except SuiteError:
         raise
     except Exception as error:
         raise SuiteError(
             f"{path}: not a checkpoint of this version of serbench ({str(error).splitlines()[0]})"
         ) from error
-    hidden = isinstance(cell.features, Pretrained)
-    normaliser = None if hidden else Normaliser(content["mean"].numpy(), content["std"].numpy())
-    encoders = Encoders.load(cell.features, models) if isinstance(cell.features, Pretrained) else None
-    attributes = tuple(content.get("attributes", ()))  # older checkpoints have none
-    return Trained(cell, model.eval(), normaliser, tuple(content["emotions"]), attributes, encoders)

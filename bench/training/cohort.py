@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -25,26 +26,50 @@ from bench.evidence import concordance, metrics
 from bench.evidence.metrics import Scores
 from bench.evidence.records import Epoch, Status
 from bench.features.encoders import Heard
-from bench.model.model import build
-from bench.training import losses, ranks, streams
+from bench.model.model import Encoded, build
+from bench.training import losses, ranks, samplers, streams
 from bench.training.attribute_sums import AttributeSums
+from bench.training.curriculum import stage
+from bench.training.distillation import Learner, Taught, Teacher
 from bench.training.listening import Listening
 from bench.training.optimiser import Plateau, optimiser, schedule
 from bench.training.split import Batch
+from bench.training.spread import Spread
+from bench.training.tasks import Heads, Losses, Targets, mean
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a cohort has beside its labels: targets of further tasks, a teacher, what spreads batches."""
+
+    targets: Targets | None = None
+    teacher: Teacher | None = None
+    spread: Spread | None = None
+
+
+LABELS_ALONE = Lessons()
 
 
 class Student(nn.Module):
     """One system in training: its model, its learning curve, and its best weights so far."""
 
-    def __init__(self, cell: Cell, num_emotions: int) -> None:
-        """The weights are drawn from a stream named by the seed alone."""
+    def __init__(
+        self, cell: Cell, num_emotions: int, targets: Targets | None = None, teacher: Teacher | None = None
+    ) -> None:
+        """The weights are drawn from a stream named by the seed alone.
+
+        `targets` are those of further tasks, where the recipe has any.
+        """
         super().__init__()
         self.recipe = cell.recipe
         self.parts = losses.parts(cell.recipe, num_emotions)
         with streams.drawing_from("weights", cell.seed):
             self.model = build(cell.features, cell.encoder, cell.system, sum(self.parts))
+        with streams.drawing_from("heads", cell.seed):
+            self.heads = None if targets is None else Heads(self.model, cell, targets)
+            self.learner = None if teacher is None else Learner(self.model, teacher, cell.recipe)
         self.confusion = MulticlassConfusionMatrix(num_emotions)
         self.attribute_sums = AttributeSums(self.parts[1])
         self.status: Status = "ok"
@@ -56,6 +81,27 @@ class Student(nn.Module):
         self.best_epoch: int | None = None
         self.train_s = 0.0
         self.losses: list[float] = []
+        self.further: dict[str, list[float]] = {}  # unweighted losses beyond emotion and attributes
+
+    def forward(self, heard: Heard) -> tuple[Tensor, Encoded]:
+        """Outputs (B, C + A) of a batch, and what they are read from; none for a process without a part."""
+        if not len(heard.frames):
+            none = heard.frames.new_zeros
+            empty = Encoded(none(0, 1, self.model.frame_width), None, none(0, self.model.pooled_width))
+            return none(0, sum(self.parts)), empty
+        encoded = self.model.encode(*heard)
+        return self.model.read(encoded), encoded
+
+    def further_losses(
+        self, outputs: Tensor, encoded: Encoded, positions: Tensor, taught: Taught | None
+    ) -> dict[str, Tensor]:
+        """Mean losses of a batch beyond emotion and attributes, unweighted, by name."""
+        found: dict[str, Losses] = {}
+        if self.heads is not None:
+            found |= self.heads.losses(encoded, positions)
+        if self.learner is not None and taught is not None:
+            found |= self.learner.losses(outputs[:, : self.parts[0]], encoded.pooled, taught)
+        return {name: mean(one) for name, one in found.items()}
 
     def fail(self, status: Status, reason: str) -> None:
         """Take no further step; the cohort goes on without this student."""
@@ -98,8 +144,9 @@ class Student(nn.Module):
     def end_epoch(self, number: int) -> None:
         """Score the epoch on the dev split and keep the weights if no earlier epoch was as good."""
         loss = sum(self.losses) / len(self.losses)
-        self.losses = []
-        epoch = Epoch(epoch=number, train_loss=loss, **self._dev_scores())
+        further = {name: sum(some) / len(some) for name, some in self.further.items()}
+        self.losses, self.further = [], {}
+        epoch = Epoch(epoch=number, train_loss=loss, further_losses=further, **self._dev_scores())
         if not self.curve or self.merit(epoch) > max(self.merit(earlier) for earlier in self.curve):
             self.best = self._weights()
             self.best_epoch = number
@@ -133,6 +180,7 @@ class Student(nn.Module):
             "best_epoch": self.best_epoch,
             "train_s": self.train_s,
             "losses": self.losses,
+            "further": self.further,
         }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
@@ -142,6 +190,7 @@ class Student(nn.Module):
         self.mean = state.get("mean", {})  # older checkpoints have none
         self.best, self.best_epoch, self.train_s = state["best"], state["best_epoch"], state["train_s"]
         self.losses = list(state.get("losses", ()))  # none in checkpoints of an epoch's end
+        self.further = state.get("further", {})  # older checkpoints have none
 
 
 class Cohort(lightning.LightningModule):
@@ -156,12 +205,25 @@ class Cohort(lightning.LightningModule):
         class_weights: Tensor,
         num_emotions: int,
         total_steps: int,
+        lessons: Lessons = LABELS_ALONE,
     ) -> None:
-        """`cells` share everything but their system; `class_weights` is (C,) for the cross-entropy."""
+        """`cells` share everything but their system; `class_weights` is (C,) for the cross-entropy.
+
+        A guide that is none of them becomes one more student (`bench.training.samplers`).
+        """
         super().__init__()
         self.automatic_optimization = False
-        self.students = nn.ModuleDict({cell.id: Student(cell, num_emotions) for cell in cells})
+        guide = samplers.guide(cells[0])
+        taking_part = {cell.id: cell for cell in (*cells, *([guide] if guide else []))}
+        self.students = nn.ModuleDict(
+            {
+                name: Student(cell, num_emotions, lessons.targets, lessons.teacher)
+                for name, cell in taking_part.items()
+            }
+        )
         self.recipe: Recipe = cells[0].recipe
+        self.guide, self.spread = guide.id if guide else "", lessons.spread
+        self.outside = () if lessons.teacher is None else (lessons.teacher,)  # a tuple: no submodule
         self.listening = listening
         self.seed = cells[0].seed
         self.total_steps = total_steps
@@ -193,10 +255,11 @@ class Cohort(lightning.LightningModule):
         if heard.frames.is_cuda:
             torch.cuda.synchronize(heard.frames.device)  # or it would count as the first student's time
         self.heard_s += time.perf_counter() - started
+        taught = self._taught(heard)
         for i, student in self.live():
             started = time.perf_counter()
             with streams.drawing_from("student", *place):
-                self._learn(student, heard, batch)
+                self._learn(student, heard, batch, taught)
             if student.status == "ok" and self.due(number):
                 self._attempt(student, partial(self._update, i, student))
             student.train_s += time.perf_counter() - started
@@ -205,26 +268,58 @@ class Cohort(lightning.LightningModule):
         """Whether the optimisers step after this batch."""
         return (number + 1) % self.recipe.accumulate == 0 or self.trainer.is_last_batch
 
-    def _learn(self, student: Student, heard: Heard, batch: Batch) -> None:
+    def _taught(self, heard: Heard) -> Taught | None:
+        """What the teacher makes of a batch, once for all students; None where there is none."""
+        for teacher in self.outside:
+            with self._precision():
+                return teacher.to(self.device)(heard)
+        return None
+
+    def _learn(self, student: Student, heard: Heard, batch: Batch, taught: Taught | None) -> None:
         """Add the gradients of one batch to a student's, or note why that cannot be."""
-        outputs = self._attempt(student, partial(self.outputs, student, heard))
-        if outputs is None:
+        found = self._attempt(student, partial(self._forward, student, heard))
+        if found is None:
             return
-        loss = losses.loss(outputs, batch, self.recipe, self.class_weights)
+        outputs, encoded = found
+        if self.spread is not None and student is self.students[self.guide]:
+            self.spread.note(batch.positions, encoded.pooled)
+        with self._precision():
+            further = student.further_losses(outputs, encoded, batch.positions, taught)
+        loss = self._loss(outputs, batch, further)
         value = loss.item()
         if not math.isfinite(value):
             student.fail("diverged", f"loss became {value} in epoch {self.current_epoch}")
             return
         self._attempt(student, partial(self._backward, loss))
         student.losses.append(value)
+        for name, one in further.items():
+            student.further.setdefault(name, []).append(one.item())
+
+    def _loss(self, outputs: Tensor, batch: Batch, further: dict[str, Tensor]) -> Tensor:
+        """The weighted sum of all losses in the epoch's stage."""
+        epoch, recipe = self.current_epoch, self.recipe
+        now, balanced = stage(recipe, epoch), samplers.batching(recipe, epoch) != "uniform"
+        class_weights = torch.ones_like(self.class_weights) if balanced else self.class_weights
+        weights = {
+            "gender": recipe.gender_weight * now.gender,
+            "transcript": recipe.transcript_weight * now.transcript,
+            "logits": recipe.logit_weight,
+            "features": recipe.feature_weight,
+        }
+        total = losses.loss(outputs, batch, recipe, class_weights, now)
+        return total + sum(weights[name] * one for name, one in further.items())
+
+    def _forward(self, student: Student, heard: Heard) -> tuple[Tensor, Encoded]:
+        with self._precision():
+            return student(heard)
+
+    def _precision(self) -> torch.autocast:
+        narrow = self.recipe.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=narrow)
 
     def outputs(self, student: Student, heard: Heard) -> Tensor:
         """The student's outputs (B, C + A), in the recipe's precision; none for a process without a part."""
-        if not len(heard.frames):
-            return heard.frames.new_zeros(0, sum(student.parts))
-        narrow = self.recipe.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=narrow):
-            return student.model(*heard)
+        return self._forward(student, heard)[0]
 
     def _backward(self, loss: Tensor) -> None:
         if loss.requires_grad:
@@ -244,9 +339,9 @@ class Cohort(lightning.LightningModule):
 
     def _update(self, i: int, student: Student) -> None:
         adam, rate = _listed(self.optimizers())[i], _listed(self.lr_schedulers())[i]
-        ranks.sum_gradients(student.model)
+        ranks.sum_gradients(student)
         if self.recipe.clip_norm:
-            nn.utils.clip_grad_norm_(student.model.parameters(), self.recipe.clip_norm)
+            nn.utils.clip_grad_norm_(student.parameters(), self.recipe.clip_norm)
         adam.step()
         adam.zero_grad()
         rate.step()

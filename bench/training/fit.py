@@ -25,10 +25,14 @@ from bench.config import Cell
 from bench.evidence.store import atomic
 from bench.features.encoders import Encoders
 from bench.features.normaliser import Normaliser
-from bench.training import listening, ranks, streams, warning
-from bench.training.cohort import Cohort
+from bench.training import listening, ranks, samplers, streams, tasks, warning
+from bench.training.checkpoint import Trained
+from bench.training.cohort import Cohort, Lessons
+from bench.training.distillation import Teacher
 from bench.training.reading import Loader, free_cores
-from bench.training.split import Batches, Split, buckets, shuffled
+from bench.training.split import Batches, Split, buckets
+from bench.training.spread import Spread
+from bench.training.tasks import Targets
 
 OnEpoch = Callable[[int], None]  # told the number of epochs done
 
@@ -41,16 +45,19 @@ def fit(
     folder: Path,
     on_epoch: OnEpoch,
     encoders: Encoders | None = None,
+    teacher: Trained | None = None,
 ) -> Cohort:
     """Train every student to the end of the recipe, from the checkpoint in `folder` if there is one.
 
     `normaliser` is None for hidden states; `encoders` run on the batches where these hold samples.
+    `teacher` is one that the recipe learns from.
     """
     _quieten_lightning()
     recipe = cells[0].recipe
     steps = recipe.epochs * -(-len(train) // (recipe.batch_size * recipe.accumulate))
     heard = listening.build(cells[0], normaliser, encoders)
-    cohort = Cohort(list(cells), heard, train.class_weights(), len(train.emotions), steps)
+    lessons = _lessons(cells[0], train, heard, normaliser, teacher)
+    cohort = Cohort(list(cells), heard, train.class_weights(), len(train.emotions), steps, lessons)
     last = folder / "last.ckpt"
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs,
@@ -66,7 +73,7 @@ def fit(
         reload_dataloaders_every_n_epochs=1,
         use_distributed_sampler=False,
     )
-    data = Data(train, dev, cells[0], heard)
+    data = Data(train, dev, cells[0], heard, lessons.spread)
     ranks.meet()  # and all see the same checkpoint, or none
     started = time.perf_counter()
     trainer.fit(
@@ -80,12 +87,35 @@ def fit(
     return cohort.to(trainer.strategy.root_device)  # from the CPU, where Lightning leaves it
 
 
-class Data(lightning.LightningDataModule):
-    """Train and dev batches; the former grouped anew each epoch from a stream named by seed and epoch."""
+def _lessons(
+    cell: Cell,
+    train: Split,
+    heard: listening.Listening,
+    normaliser: Normaliser | None,
+    teacher: Trained | None,
+) -> Lessons:
+    """What the recipe learns from beside the labels of the train split."""
+    recipe = cell.recipe
+    return Lessons(
+        Targets.of(train, heard.frames(recipe.max_train_s)) if tasks.wanted(recipe) else None,
+        None if teacher is None else Teacher(teacher, normaliser),
+        samplers.spread(recipe, train, cell.seed),
+    )
 
-    def __init__(self, train: Split, dev: Split, cell: Cell, heard: listening.Listening) -> None:
+
+class Data(lightning.LightningDataModule):
+    """Train and dev batches; the former made anew each epoch by the recipe's sampler."""
+
+    def __init__(
+        self,
+        train: Split,
+        dev: Split,
+        cell: Cell,
+        heard: listening.Listening,
+        spread: Spread | None = None,
+    ) -> None:
         super().__init__()
-        self.train, self.dev, self.cell = train, dev, cell
+        self.train, self.dev, self.cell, self.spread = train, dev, cell, spread
         self.heard, self.crop_frames = heard, heard.frames(cell.recipe.max_train_s)
         self.readers = free_cores() if heard.slow_to_read else 0
         self.loaders: list[Loader] = []
@@ -96,14 +126,10 @@ class Data(lightning.LightningDataModule):
         return sum(loader.waited_s for loader in self.loaders)
 
     def train_dataloader(self) -> Loader:
-        """Every training utterance once."""
+        """The batches of the epoch."""
         assert self.trainer is not None
-        place, recipe = (self.cell.seed, self.trainer.current_epoch), self.cell.recipe
-        rng = streams.generator("batches", *place)
-        if recipe.bucketed:
-            groups = buckets(self.train.lengths, recipe.batch_size, rng)
-        else:
-            groups = shuffled(len(self.train), recipe.batch_size, rng)
+        place = (self.cell.seed, self.trainer.current_epoch)
+        groups = samplers.groups(self.cell.recipe, self.train, *place, self.spread)
         seed, heard = streams.number("crops", *place), self.heard
         batches = Batches(self.train, groups, self.crop_frames, seed, heard.hop, heard.field)
         return self._loader(batches, self._trained())

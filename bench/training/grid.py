@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Literal
 
 from bench import corpora, outline
-from bench.config import Cell, Direction, Plan, Pretrained, System, Task, content_id
+from bench.config import Cell, Direction, Plan, Pretrained, Recipe, System, Task, content_id
 from bench.corpora.manifest import Manifest
 from bench.errors import SuiteError
 from bench.evidence.records import FINISHED, RunRecord
@@ -25,11 +25,11 @@ from bench.features import cache as feature_cache
 from bench.features import plan as feature_plan
 from bench.folders import Folders
 from bench.model import layout
-from bench.training import ranks
+from bench.training import ranks, teachers
 from bench.training.job import Job
 from bench.training.listening import check_augmentation
 from bench.training.losses import require_targets
-from bench.training.run import run_missing, write_failed
+from bench.training.run import require_cell, run_missing, write_failed
 from bench.training.workers import Outcome, Workers
 
 
@@ -50,10 +50,14 @@ class Summary:
 
 
 def resolved(plan: Plan, folders: Folders) -> Plan:
-    """The plan with its pretrained encoders looked up, so that its cells' ids hold their digests.
+    """The plan with its teachers and pretrained encoders looked up: its cells' ids hold their digests.
 
     SuiteError where they cannot be had.
     """
+    if plan.recipe.teacher:
+        with ranks.first_goes_ahead():
+            digests = teachers.adopt(plan.recipe.teacher, Store(folders.results))
+        plan = plan.model_copy(update={"recipe": plan.recipe.model_copy(update={"teacher": digests})})
     if not isinstance(plan.features, Pretrained):
         return plan
     from bench.features.pretrained import resolve_features
@@ -64,7 +68,7 @@ def resolved(plan: Plan, folders: Folders) -> Plan:
 
 
 def cells(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Cell]:
-    """Every cell of a plan: tasks × folds × seeds × directions × layouts, cohort by cohort."""
+    """Every cell of a plan: tasks × folds × seeds × samplers × directions × layouts, cohort by cohort."""
     compared = systems(plan)
     return [
         Cell(
@@ -73,10 +77,11 @@ def cells(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Cell]:
             system=system,
             features=plan.features,
             encoder=plan.encoder,
-            recipe=plan.recipe,
+            recipe=recipe,
         )
         for seed in plan.seeds
         for task in _tasks(plan, manifest_of)
+        for recipe in _recipes(plan)
         for system in compared
     ]
 
@@ -91,6 +96,17 @@ def systems(plan: Plan) -> tuple[System, ...]:
     for system in found:
         layout.check(system, plan.encoder)
     return tuple(found)
+
+
+def _recipes(plan: Plan) -> list[Recipe]:
+    """The plan's recipe with each sampler that is compared, or as it is; SuiteError where both are named."""
+    if plan.samplers and plan.recipe.sampler != "uniform":
+        raise SuiteError(
+            f"--recipe.sampler {plan.recipe.sampler} stands beside samplers to compare "
+            f"({', '.join(plan.samplers)}); name it with --samplers instead"
+        )
+    names = plan.samplers or (plan.recipe.sampler,)
+    return [plan.recipe.model_copy(update={"sampler": name}).settled() for name in dict.fromkeys(names)]
 
 
 def _system(name: str, direction: Direction | Literal["published"]) -> System:
@@ -135,7 +151,7 @@ def jobs(plan: Plan, planned: list[Cell], store: Store) -> list[Job]:
     """Cohorts of the cells that have no finished record."""
     done = {record.id for record in store.runs() if record.status in FINISHED}
     missing = [cell for cell in planned if cell.id not in done]
-    cohorts = groupby(missing, key=lambda cell: (content_id(cell.task), cell.seed))
+    cohorts = groupby(missing, key=lambda cell: (content_id(cell.task), cell.seed, cell.recipe.sampler))
     return [Job(plan.name, tuple(group)) for _, group in cohorts]
 
 
@@ -169,6 +185,10 @@ def look(plan: Plan, folders: Folders) -> Grid:
         require_targets(plan.recipe, manifest_of(corpus))
         for warning in manifest_of(corpus).warnings if ranks.first() else ():
             print(f"serbench: {corpus}: {warning}", file=sys.stderr)
+    for job in todo:
+        first, utterances = job.cells[0], manifest_of(job.cells[0].task.corpus)
+        require_cell(first, utterances)
+        teachers.teacher(first, utterances.emotions, Store(folders.results))
     if ranks.first():
         outline.write(folders, plan.name, [outlined(cell) for cell in planned])
     return Grid(plan, planned, todo, manifest_of)
@@ -176,10 +196,10 @@ def look(plan: Plan, folders: Folders) -> Grid:
 
 def outlined(cell: Cell) -> outline.OutlinedCell:
     """What `serbench status` shows of a cell."""
-    task, system = cell.task, cell.system
+    system = cell.system
     return outline.OutlinedCell(
         id=cell.id,
-        cohort=f"{task.corpus} {task.protocol} fold {task.fold} seed {cell.seed}",
+        cohort=Job("", (cell,)).name,
         system=f"{layout.label(system.layout).text}, {system.direction}",
     )
 

@@ -20,6 +20,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """For people: corpus, fold and seed."""
+        """For people: corpus, fold and seed, and a sampler that is not the usual one."""
         first = self.cells[0]
-        return f"{first.task.corpus} {first.task.protocol} fold {first.task.fold} seed {first.seed}"
+        sampler = "" if first.recipe.sampler == "uniform" else f" {first.recipe.sampler}"
+        return f"{first.task.corpus} {first.task.protocol} fold {first.task.fold} seed {first.seed}{sampler}"

@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.attributes import ATTRIBUTES
-from bench.config import Recipe
+from bench.config import Recipe, Stage
 from bench.corpora.manifest import Manifest
 from bench.errors import SuiteError
 from bench.training import ranks
+from bench.training.curriculum import EVEN
 from bench.training.split import Batch
 
 
@@ -50,10 +51,11 @@ def require_targets(recipe: Recipe, manifest: Manifest) -> None:
         )
 
 
-def loss(outputs: Tensor, batch: Batch, recipe: Recipe, class_weights: Tensor) -> Tensor:
+def loss(outputs: Tensor, batch: Batch, recipe: Recipe, class_weights: Tensor, stage: Stage = EVEN) -> Tensor:
     """The loss (scalar) of outputs (B, C + A); `class_weights` (C,) are used where the recipe says so.
 
-    Processes that share a batch all get the loss of the whole, with the gradients of their own part.
+    `stage` multiplies the recipe's weights. Processes that share a batch all get the loss of the whole, with
+    the gradients of their own part.
     """
     outputs = ranks.gathered(outputs.float())
     labels, attributes = ranks.gathered(batch.labels), ranks.gathered(batch.attributes)
@@ -62,11 +64,11 @@ def loss(outputs: Tensor, batch: Batch, recipe: Recipe, class_weights: Tensor) -
     if recipe.emotion_weight:
         weights = class_weights if recipe.class_weights else None
         smoothing = recipe.label_smoothing
-        total = total + recipe.emotion_weight * F.cross_entropy(
+        total = total + recipe.emotion_weight * stage.emotion * F.cross_entropy(
             logits, labels, weights, label_smoothing=smoothing
         )
     if recipe.attribute_weight:
-        total = total + recipe.attribute_weight * concordance_loss(scaled, attributes)
+        total = total + recipe.attribute_weight * stage.attributes * concordance_loss(scaled, attributes)
     return total
 
 

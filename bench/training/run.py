@@ -30,12 +30,13 @@ from bench.folders import Folders
 from bench.measuring import environment
 from bench.measuring.kernels import trust_recorded
 from bench.model import layout
-from bench.training import checkpoint, claims, ranks, scoring, streams
+from bench.training import checkpoint, claims, ranks, samplers, scoring, streams, teachers
 from bench.training.cohort import Student
 from bench.training.fit import OnEpoch, fit
 from bench.training.job import Job
 from bench.training.losses import require_targets
 from bench.training.split import Split
+from bench.training.tasks import require_tasks
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
         normaliser = Normaliser.fit(data.source.store, list(train.table["utterance"]))
     cohort_name = f"cohort-{streams.number(*sorted(cell.id for cell in job.cells)):x}"
     training = folders.results / "checkpoints" / cohort_name
-    cohort = fit(job.cells, train, dev, normaliser, training, on_epoch, data.source.encoders)
+    teacher = teachers.teacher(first, data.manifest.emotions, Store(folders.results))
+    cohort = fit(job.cells, train, dev, normaliser, training, on_epoch, data.source.encoders, teacher)
     splits = {"train": train, "dev": dev} | {name: data.split(name) for name in data.tests}
     common = {
         "utterances": {name: len(split) for name, split in splits.items()},
@@ -152,10 +154,23 @@ def _keep(
     return record
 
 
+def require_cell(cell: Cell, manifest: Manifest) -> None:
+    """SuiteError where the sampler of a cell cannot work on its fold, or a further task has no targets."""
+    task, trained = cell.task, manifest.assign(cell.task.protocol, cell.task.fold).eq("train")
+    emotions = manifest.table.loc[manifest.table["utterance"].map(trained).eq(True), "emotion"]
+    where = f"{task.corpus}/{task.protocol} fold {task.fold}"
+    present = [emotion for emotion in manifest.emotions if manifest.table["emotion"].eq(emotion).any()]
+    samplers.require_batches(cell.recipe, where, list(emotions), present)
+    samplers.guide(cell)
+    require_tasks(cell.recipe, cell.features, manifest)
+    teachers.require_teaching(cell.recipe)
+
+
 def _read(cell: Cell, folders: Folders) -> Data:
     task = cell.task
     manifest = corpora.load(task.corpus, folders.data_root, task.corpus_options, folders.cache)
     require_targets(cell.recipe, manifest)
+    require_cell(cell, manifest)
     with ranks.first_goes_ahead():
         source = feature_plan.open_source(manifest, cell.features, folders, ranks.device_in_use())
     assignment = manifest.assign(task.protocol, task.fold)

@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 
 from bench.attributes import ATTRIBUTES, to_unit
 from bench.corpora.manifest import Manifest
+from bench.evidence.groups import GENDERS
 from bench.features.cache import FeatureStore
 from bench.training import ranks, streams
 
@@ -56,7 +57,10 @@ class Batch(NamedTuple):
 
 
 class Split:
-    """Utterances of one split, with labels as class indices and attributes (N, 3) as a batch has them."""
+    """Utterances of one split, with labels as class indices and attributes (N, 3) as a batch has them.
+
+    `genders` (N,) int64 are places in `bench.evidence.groups.GENDERS`, −1 where unknown.
+    """
 
     def __init__(
         self,
@@ -79,6 +83,7 @@ class Split:
         self.attributes = np.full((len(self.table), len(ATTRIBUTES)), np.nan, np.float32)
         for name in attribute_names:
             self.attributes[:, ATTRIBUTES.index(name)] = to_unit(self.table[name].to_numpy(np.float64))
+        self.genders = pd.Index(GENDERS).get_indexer(pd.Index(self.table["gender"])).astype(np.int64)
         self.lengths = np.array([store.frames[name] for name in self.table["utterance"]], dtype=np.int64)
         self.texts = texts
         self._store = store
@@ -123,7 +128,7 @@ def buckets(lengths: np.ndarray, batch_size: int, rng: np.random.Generator | Non
         order = np.argsort(lengths, kind="stable")
         return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     shuffled = rng.permutation(len(lengths))
-    span = batch_size * max(BUCKET_BATCHES, len(lengths) // (batch_size * BUCKET_SHARE))
+    span = window_span(len(lengths), batch_size)
     windows = [shuffled[i : i + span] for i in range(0, len(shuffled), span)]
     order = np.concatenate([window[np.argsort(lengths[window], kind="stable")] for window in windows])
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
@@ -134,6 +139,11 @@ def shuffled(count: int, batch_size: int, rng: np.random.Generator) -> list[np.n
     """Positions 0 to `count` − 1 in batches drawn at random, every one once."""
     order = rng.permutation(count)
     return [order[i : i + batch_size] for i in range(0, count, batch_size)]
+
+
+def window_span(utterances: int, batch_size: int) -> int:
+    """How many utterances are sorted by length together: several batches of them."""
+    return batch_size * max(BUCKET_BATCHES, utterances // (batch_size * BUCKET_SHARE))
 
 
 class Batches(Dataset[Batch]):

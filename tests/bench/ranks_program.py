@@ -1,8 +1,9 @@
 """Trains the toy cohort, as one process or, under torchrun, as one of several; the first one saves it.
 
-python ranks_program.py FOLDER
+python ranks_program.py FOLDER [RECIPE]        # settings beyond the toy recipe's, as JSON
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from bench.training.fit import fit
 
 OFF = Augmentation(time_masks=0, mel_masks=0, mel_shift_bins=0, time_stretch=0, gain_db=0)
 
+SHARED = {"accumulate": 2, "max_train_s": 0.4}
 
-def main(folder: Path) -> None:
+
+def main(folder: Path, **recipe) -> None:
     ranks.meet()
     MaskedBatchNorm.forward = unnormed  # the one thing that a process does on its own share
     train, dev = toy_split(29, seed=1), toy_split(9, seed=2)  # 8 a batch: the last has fewer, dev's one
-    cells = tuple(undisturbed(cell) for cell in toy_cells("softmax", "kda", accumulate=2, max_train_s=0.4))
+    cells = tuple(undisturbed(cell) for cell in toy_cells("softmax", "kda", **SHARED, **recipe))
     cohort = fit(cells, train, dev, toy_normaliser(train), folder / "training", lambda done: None)
     tables = [scoring.predict(cohort, cell, {"dev": dev}) for cell in cells]
     students = [cohort.student(cell) for cell in cells]
@@ -46,4 +49,4 @@ def undisturbed(cell):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), **json.loads("".join(sys.argv[2:]) or "{}"))

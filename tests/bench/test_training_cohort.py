@@ -71,8 +71,8 @@ def test_a_student_whose_loss_is_not_finite_stops_and_its_mates_do_not_notice(sp
     cells = toy_cells("softmax", "retnet")
     original = Student.__init__
 
-    def poisoned(self, cell, num_emotions):
-        original(self, cell, num_emotions)
+    def poisoned(self, cell, num_emotions, *beside):
+        original(self, cell, num_emotions, *beside)
         if cell.system.layout == "softmax":
             torch.nn.init.constant_(self.model.head[-1].weight, torch.inf)
 

@@ -1,5 +1,6 @@
 """Several processes on one cohort do what one does: every utterance once, the same gradients, one record."""
 
+import json
 import os
 import subprocess
 import sys
@@ -42,9 +43,11 @@ def test_a_process_reads_the_same_crops_as_one_that_reads_the_whole_batch(monkey
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [2, 3])
-def test_processes_that_share_a_batch_end_with_the_weights_of_one_on_the_whole(processes, tmp_path):
-    alone, together = (run(tmp_path / str(n), n) for n in (1, processes))
+@pytest.mark.parametrize(
+    ("processes", "recipe"), [(2, {}), (3, {}), (2, {"sampler": "diverse", "guide": "retnet"})]
+)
+def test_processes_that_share_a_batch_end_with_the_weights_of_one_on_the_whole(processes, recipe, tmp_path):
+    alone, together = (run(tmp_path / str(n), n, recipe) for n in (1, processes))
     for one, many in zip(alone["weights"], together["weights"], strict=True):
         for name, weight in one.items():
             if name == "pooling.score.2.bias":  # softmax takes it out again: its gradient is rounding alone
@@ -58,11 +61,12 @@ def test_processes_that_share_a_batch_end_with_the_weights_of_one_on_the_whole(p
     pd.testing.assert_frame_equal(*(table(tmp_path / str(n)) for n in (1, processes)), rtol=1e-3, atol=1e-4)
 
 
-def run(folder: Path, processes: int) -> dict:
+def run(folder: Path, processes: int, recipe: dict) -> dict:
     folder.mkdir()
+    program = [str(HERE / "ranks_program.py"), str(folder), json.dumps(recipe)]
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     subprocess.run(
-        [sys.executable, *(launcher if processes > 1 else []), str(HERE / "ranks_program.py"), str(folder)],
+        [sys.executable, *(launcher if processes > 1 else []), *program],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE}:{HERE.parents[1]}"},
         check=True,
         capture_output=True,
