@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,8 @@ Which token mixer should a speech emotion recogniser use? Train every mixer alik
   corpora make msp_podcast  write a synthetic MSP-Podcast in the delivered layout, of any size
   models make NAME --kind KIND  write a random encoder in the layout of a pretrained one
   models check NAME…   kind, width, layers, parameters and digest of pretrained encoders
-  predict FILE…        emotions (and attributes) of recordings from a trained checkpoint
+  export CHECKPOINT    write a checkpoint as an ONNX file: whole or streaming, float32, float16 or int8
+  predict FILE…        emotions (and attributes) of recordings from a checkpoint or an exported file
 
 presets:
   demo                 every mixer on a small synthetic MSP-Podcast; minutes on two cores, needs no data
@@ -489,15 +491,48 @@ def _models_check(arguments: list[str]) -> int:
     return 0
 
 
+def _export(arguments: list[str]) -> int:
+    from bench.export.exporting import Order, export
+    from bench.export.material import calibration
+    from bench.flags import ExportFlags, parse
+    from bench.report import units
+
+    flags = parse(ExportFlags, "serbench export", arguments)
+    file, folders = flags.file(), flags.places.folders()
+    order, clips = Order(flags.weights(), flags.streaming), None
+    if order.weights == "int8-static":
+        named, clips = calibration(flags.calibrate, flags.checkpoint, folders)
+        order = replace(order, calibrated_on=named)
+    export(flags.checkpoint, file, order, clips or ())
+    print(f"{file}: {units.memory(file.stat().st_size)}")
+    if flags.check:
+        _check_export(file, flags.checkpoint, flags.check, folders)
+    return 0
+
+
+def _check_export(file: Path, checkpoint: Path, task: str, folders: Folders) -> None:
+    """Hold an exported file against its checkpoint, and say what it loses and gains."""
+    from bench.evidence.store import Store
+    from bench.export.checking import check
+    from bench.report.exports import exports, note, sentence
+
+    record = check(file, checkpoint, task, folders)
+    table = exports(Store(folders.results))
+    row = table[table["id"] == record.id].iloc[0]
+    print(f"{sentence(row)}\n{Store(folders.results).record_path(record)}")
+    if note(row):
+        print(f"serbench: {file}: {note(row)}", file=sys.stderr)
+
+
 def _predict(arguments: list[str]) -> int:
     from bench.evidence.store import Store
     from bench.flags import PredictFlags, parse
     from bench.prediction import best_checkpoint, predict
 
     flags = parse(PredictFlags, "serbench predict", arguments)
-    path = flags.checkpoint or best_checkpoint(Store(flags.results))
+    path = flags.named() or best_checkpoint(Store(flags.results))
     table = predict(flags.files, path, flags.models, flags.transcripts)
-    print(f"checkpoint: {path}", file=sys.stderr)
+    print(f"{'model' if flags.model else 'checkpoint'}: {path}", file=sys.stderr)
     print(table.to_csv(index=False, float_format="%.4f"), end="")
     return 0
 
@@ -514,6 +549,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "mixers": _mixers,
     "corpora": _corpora,
     "models": _models,
+    "export": _export,
     "predict": _predict,
 }
 

@@ -27,6 +27,7 @@ from bench.config import (
     Settings,
 )
 from bench.errors import SuiteError
+from bench.evidence.records import Weights
 from bench.features.kinds import MadeKind, MadeSize
 from bench.folders import FeaturePlan, Folders, cache_folder, data_folder, models_folder
 
@@ -311,14 +312,56 @@ class ModelCheckFlags(Settings):
     models: Path | None = None  # folder that holds pretrained encoders; else SER_MODELS
 
 
+class ExportFlags(Settings):
+    """Write a trained checkpoint as an ONNX file, from features on, for `serbench predict --model`.
+
+    The file carries classes, settings and licence. It agrees with the checkpoint to 1e-4 in float32; with
+    --check, what smaller weights lose and gain is measured on the test split and recorded.
+    """
+
+    checkpoint: tyro.conf.Positional[Path]
+    out: Path | None = None  # else beside the checkpoint, named after it and what it holds
+    int8: Literal["dynamic", "static"] | None = None  # activations scaled as they come, or calibrated
+    fp16: bool = False  # weights stored in half precision
+    streaming: bool = False  # chunk and state in, outputs so far and next state out; for causal models
+    calibrate: str = ""  # CORPUS/PROTOCOL whose training split --int8 static is calibrated on; else its own
+    check: str = ""  # CORPUS/PROTOCOL on whose test split the file is held against the checkpoint
+    places: Annotated[Places, BARE] = Places()
+
+    def weights(self) -> Weights:
+        """What the file's weights are; SuiteError for two at once, or a calibration that nothing asks for."""
+        if self.int8 and self.fp16:
+            raise SuiteError("export: --int8 and --fp16 exclude each other; choose one")
+        if self.calibrate and self.int8 != "static":
+            raise SuiteError("export: --calibrate is for --int8 static; add that or leave it out")
+        if self.int8:
+            return "int8-dynamic" if self.int8 == "dynamic" else "int8-static"
+        return "float16" if self.fp16 else "float32"
+
+    def file(self) -> Path:
+        """Where the file goes."""
+        weights = "" if self.weights() == "float32" else f".{self.weights()}"
+        kind = ".streaming" if self.streaming else ""
+        return self.out or self.checkpoint.with_name(f"{self.checkpoint.stem}{kind}{weights}.onnx")
+
+
 class PredictFlags(Settings):
     """Emotion probabilities of recordings, and their attributes where these are trained."""
 
     files: tyro.conf.Positional[tuple[Path, ...]]  # wav or flac, any sampling rate
     checkpoint: Path | None = None  # else the best on its dev split of those in results/checkpoints
+    model: Path | None = None  # a file of `serbench export` instead: runs without torch
     results: Path = Path("results")
     models: Path | None = None  # folder that holds pretrained encoders; else SER_MODELS
     transcripts: Path | None = None  # folder of FILE's text as STEM.txt, for a model that reads text
+
+    def named(self) -> Path | None:
+        """The checkpoint or exported file asked for, if any; SuiteError where both are."""
+        if self.model and self.checkpoint:
+            raise SuiteError("predict: --model and --checkpoint exclude each other; choose one")
+        if self.model and self.model.suffix != ".onnx":
+            raise SuiteError(f"predict: {self.model} is no .onnx file; name checkpoints with --checkpoint")
+        return self.model or self.checkpoint
 
 
 Flags = TypeVar("Flags", bound=Settings)

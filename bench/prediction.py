@@ -1,7 +1,8 @@
-"""Emotions and attributes of recordings, from a trained checkpoint.
+"""Emotions and attributes of recordings, from a trained checkpoint or an exported file.
 
 table = predict([Path("clip.wav")], best_checkpoint(Store(Path("results"))))
 table = predict([Path("clip.wav")], path, models, transcripts=Path("texts"))      # texts/clip.txt
+table = predict([Path("clip.wav")], Path("model.onnx"))                           # imports no torch
 """
 
 from __future__ import annotations
@@ -9,14 +10,48 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from bench.config import Cell
 from bench.errors import Problem, SuiteError, UnusableFiles
 from bench.evidence.records import RunRecord
 from bench.evidence.store import Store
 from bench.features.audio import AudioError, read
-from bench.training import checkpoint
+
+EXPORTED = ".onnx"  # how the name of an exported file ends
+
+
+class Recogniser(Protocol):
+    """What recognises: `bench.training.checkpoint.Trained` or `bench.export.runtime.Exported`."""
+
+    @property
+    def cell(self) -> Cell: ...
+    @property
+    def emotions(self) -> tuple[str, ...]: ...
+    @property
+    def attributes(self) -> tuple[str, ...]: ...
+    @property
+    def reads_text(self) -> bool: ...
+    def recognise(self, waveform: NDArray[np.float32], transcript: str = "") -> dict[str, float]: ...
+
+
+def recogniser(path: Path, models: Path | None = None) -> Recogniser:
+    """The recogniser in a file, a checkpoint or an exported one; SuiteError where it cannot be used."""
+    if path.suffix == EXPORTED:
+        from bench.export.runtime import Exported
+
+        return Exported.load(path)
+    try:
+        from bench.training import checkpoint
+    except ImportError as error:
+        raise SuiteError(
+            f"{path}: a checkpoint needs torch ({error}); without it, name an exported file with --model"
+        ) from error
+    return checkpoint.load(path, models)
 
 
 def best_checkpoint(store: Store) -> Path:
@@ -41,7 +76,7 @@ def _rank(run: RunRecord) -> tuple[bool, bool, float, str]:
 
 def predict(
     files: Sequence[Path],
-    checkpoint_path: Path,
+    path: Path,
     models: Path | None = None,
     transcripts: Path | None = None,
 ) -> pd.DataFrame:
@@ -51,9 +86,9 @@ def predict(
     folder `transcripts`, as `<stem>.txt`; without that folder every transcript is empty. UnusableFiles lists
     every file that cannot be read.
     """
-    trained = checkpoint.load(checkpoint_path, models)
+    trained = recogniser(path, models)
     if transcripts is not None and not trained.reads_text:
-        raise SuiteError(f"{checkpoint_path}: this model reads no text; leave --transcripts out")
+        raise SuiteError(f"{path}: this model reads no text; leave --transcripts out")
     rows, problems = [], []
     for file in files:
         try:

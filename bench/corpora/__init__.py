@@ -41,6 +41,7 @@ __all__ = [
     "downloadable",
     "find",
     "installed",
+    "licence",
     "load",
     "names",
     "options",
@@ -71,6 +72,13 @@ def find(name: str) -> ModuleType:
     if corpus is None or (colon and not hasattr(corpus, "locate")):
         raise SuiteError(f"no corpus {name!r}; there is {', '.join(names())}")
     return corpus
+
+
+def licence(name: str) -> str:
+    """Title and licence of a corpus; of a combination, those of all its parts."""
+    combination = parse(name, names())
+    parts = map(find, combination.corpora if combination else (name,))
+    return "; ".join(f"{part.TITLE}: {part.LICENCE}" for part in parts)
 
 
 def downloadable() -> tuple[str, ...]:

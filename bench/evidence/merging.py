@@ -52,7 +52,7 @@ def merge(source: Store, target: Store) -> Merged:
 def _files(record: AnyRecord, store: Store) -> list[Path]:
     """The files of a record, the record itself last: what a record says is there must be there."""
     path = store.record_path(record)
-    if record.kind != "run" or record.status != "ok":
+    if record.kind not in ("run", "export") or (record.kind == "run" and record.status != "ok"):
         return [path]
     predictions = store.predictions_path(record.id)
     if not predictions.is_file():

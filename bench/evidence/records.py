@@ -6,12 +6,14 @@
     OpRecord        one op benchmark            results/ops/<id>.json
     KernelRecord    fla's kernels on one GPU    results/kernels/<id>.json    (bench.evidence.kernels)
     CohortRecord    training steps on one GPU   results/cohorts/<id>.json    (bench.evidence.cohorts)
-    predictions     per-utterance logits        results/predictions/<run id>.parquet
+    ExportRecord    one exported file checked   results/exports/<id>.json
+    predictions     per-utterance logits        results/predictions/<run or export id>.parquet
 
 Predictions have the columns `split` ("dev", and "test" or "test1", "test2", …), `utterance`, `speaker`,
 `gender`, `duration_s`, `label`; where emotions are trained one `logit_<emotion>` float column a class; where
 attributes are trained `<attribute>` (the truth, NaN where unknown) and `predicted_<attribute>`, both on the
-corpus's scale. Reading and writing: `bench.evidence.store`.
+corpus's scale. Those of an export hold the file's outputs, and the checkpoint's in columns of the same names
+after `reference_`. Reading and writing: `bench.evidence.store`.
 This module and its neighbours import no torch.
 """
 
@@ -37,6 +39,7 @@ from bench.config import (
     Profiling,
     Settings,
     System,
+    Task,
     Work,
     content_id,
 )
@@ -355,4 +358,72 @@ class OpRecord(Settings):
     setting: OpSetting
     comparisons: tuple[OpComparison, ...]
     memory: tuple[OpMemory, ...]
+    environment: Environment
+
+
+Weights = Literal["float32", "float16", "int8-dynamic", "int8-static"]
+
+
+class ExportSetting(Settings):
+    """Which file was checked on what, and where: all that identifies a check."""
+
+    cell: Cell  # of the checkpoint
+    checkpoint: str  # first 16 hex digits of its SHA-256
+    weights: Weights
+    streaming: bool
+    calibrated_on: str  # the task and split whose activations gave static int8 its ranges; "" for the others
+    checked_on: Task
+    device: str  # Environment.device
+    threads: int
+
+    @property
+    def id(self) -> str:
+        """Hash of the setting; the record's file name."""
+        return content_id(self)
+
+
+class Race(Settings):
+    """The exported file and the torch module on the same frames, timed in turns; milliseconds.
+
+    Whole utterances of `seconds`; in a stream one second after `heard_s` of speech (None: no stream).
+    """
+
+    seconds: float
+    heard_s: float | None = None
+    exported_samples_ms: tuple[float, ...]
+    torch_samples_ms: tuple[float, ...]
+    exported_ms: float = Field(gt=0)  # median
+    torch_ms: float = Field(gt=0)
+    converged: bool
+
+    @property
+    def ratio(self) -> float:
+        """The exported file's time over torch's."""
+        return self.exported_ms / self.torch_ms
+
+
+class ExportRecord(Settings):
+    """An exported file held against its checkpoint, on the same clips and in one process.
+
+    `metrics["exported"]` and `metrics["torch"]` hold what a run's do of one split; `largest_gap` is the
+    largest difference of a logit (or attribute, on the corpus's scale), `changed` the share of clips whose
+    emotion is another one.
+    """
+
+    kind: Literal["export"] = "export"
+    schema_version: Literal[1] = 1
+    id: str
+    setting: ExportSetting
+    label: Label
+    synthetic: bool
+    corpus_title: str
+    emotions: tuple[str, ...]
+    attributes: tuple[str, ...]
+    utterances: int
+    metrics: dict[Literal["exported", "torch"], dict[str, float]]
+    largest_gap: float
+    changed: float | None = None  # None where no emotions are told apart
+    file_bytes: int
+    weights_bytes: int  # of the checkpoint's parameters in float32
+    race: Race
     environment: Environment

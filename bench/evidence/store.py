@@ -22,11 +22,26 @@ from pydantic import ValidationError
 from bench.errors import SuiteError
 from bench.evidence.cohorts import CohortRecord
 from bench.evidence.kernels import KernelRecord
-from bench.evidence.records import FINISHED, OpRecord, ProfileRecord, RunRecord, SweepRecord
+from bench.evidence.records import (
+    FINISHED,
+    ExportRecord,
+    OpRecord,
+    ProfileRecord,
+    RunRecord,
+    SweepRecord,
+)
 
-AnyRecord = RunRecord | ProfileRecord | OpRecord | SweepRecord | KernelRecord | CohortRecord
+AnyRecord = RunRecord | ProfileRecord | OpRecord | SweepRecord | KernelRecord | CohortRecord | ExportRecord
 Record = TypeVar(
-    "Record", RunRecord, ProfileRecord, OpRecord, SweepRecord, KernelRecord, CohortRecord, AnyRecord
+    "Record",
+    RunRecord,
+    ProfileRecord,
+    OpRecord,
+    SweepRecord,
+    KernelRecord,
+    CohortRecord,
+    ExportRecord,
+    AnyRecord,
 )
 KINDS: dict[str, type[AnyRecord]] = {  # by the folder that holds them
     "runs": RunRecord,
@@ -35,6 +50,7 @@ KINDS: dict[str, type[AnyRecord]] = {  # by the folder that holds them
     "sweeps": SweepRecord,
     "kernels": KernelRecord,
     "cohorts": CohortRecord,
+    "exports": ExportRecord,
 }
 
 
@@ -89,6 +105,9 @@ class Store:
     def cohort_path(self, cohort_id: str) -> Path:
         return self.root / "cohorts" / f"{cohort_id}.json"
 
+    def export_path(self, export_id: str) -> Path:
+        return self.root / "exports" / f"{export_id}.json"
+
     def predictions_path(self, run_id: str) -> Path:
         return self.root / "predictions" / f"{run_id}.parquet"
 
@@ -108,6 +127,7 @@ class Store:
             "sweep": self.sweep_path,
             "kernels": self.kernel_path,
             "cohort": self.cohort_path,
+            "export": self.export_path,
         }
         return paths[record.kind](record.id)
 
@@ -159,6 +179,10 @@ class Store:
     def cohorts(self) -> list[CohortRecord]:
         """Every timing of training steps, sorted by id; see `runs`."""
         return [read(path, CohortRecord) for path in self.paths("cohorts")]
+
+    def exports(self) -> list[ExportRecord]:
+        """Every check of an exported file, sorted by id; see `runs`."""
+        return [read(path, ExportRecord) for path in self.paths("exports")]
 
     def paths(self, kind: str) -> list[Path]:
         """The files of one of `KINDS`, sorted by id."""

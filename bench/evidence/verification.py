@@ -2,9 +2,9 @@
 
     faults(Store(Path("results")))        # every fault at once, each with its file; empty where all holds
 
-Of every record: it can be read, its id is the hash of its settings, and (runs) each metric is what its stored
-predictions give. Of the runs of a comparison: the predictions of a fold and split are of the same utterances,
-by the same speakers, with the same labels. And every predictions file has a record.
+Of every record: it can be read, its id is the hash of its settings, and (runs, exports) each metric is what
+its stored predictions give. Of the runs of a comparison: the predictions of a fold and split are of the same
+utterances, by the same speakers, with the same labels. And every predictions file has a record.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from bench.config import content_id
 from bench.errors import Problem, SuiteError
 from bench.evidence import summary
 from bench.evidence.comparison import comparison
-from bench.evidence.records import RunRecord
+from bench.evidence.exports import reference
+from bench.evidence.records import ExportRecord, RunRecord
 from bench.evidence.store import KINDS, AnyRecord, Store, read
 
 TOLERANCE = 1e-9  # of a metric: what another machine's order of summation may change
@@ -30,6 +31,7 @@ def faults(store: Store) -> list[Problem]:
     """Every fault of the records and predictions of a results folder, by path."""
     found = []
     runs: list[RunRecord] = []
+    exports: list[ExportRecord] = []
     for kind, record_type in KINDS.items():
         for path in store.paths(kind):
             try:
@@ -40,6 +42,9 @@ def faults(store: Store) -> list[Problem]:
             found += [Problem(path, reason) for reason in _misnamed(record)]
             if isinstance(record, RunRecord):
                 runs.append(record)
+            if isinstance(record, ExportRecord):
+                exports.append(record)
+    found += [fault for record in exports for fault in _export_faults(store, record)]
     return sorted([*found, *_orphans(store), *_run_faults(store, runs)])
 
 
@@ -52,7 +57,7 @@ def _misnamed(record: AnyRecord) -> Iterator[str]:
 
 def _orphans(store: Store) -> Iterator[Problem]:
     """Predictions without a record."""
-    recorded = {path.stem for path in store.paths("runs")}
+    recorded = {path.stem for kind in ("runs", "exports") for path in store.paths(kind)}
     for path in sorted((store.root / "predictions").glob("*.parquet")):
         if path.stem not in recorded:
             yield Problem(path, f"there is no record {store.run_path(path.stem)}")
@@ -76,6 +81,21 @@ def _run_faults(store: Store, runs: Sequence[RunRecord]) -> Iterator[Problem]:
             except (SuiteError, KeyError) as error:
                 yield Problem(path, _reason(error, path))
         yield from _inconsistent(store, truths)
+
+
+def _export_faults(store: Store, record: ExportRecord) -> Iterator[Problem]:
+    """What a checked export's record says that its predictions do not."""
+    path = store.predictions_path(record.id)
+    try:
+        table = store.predictions(record.id)
+        if len(table) != record.utterances:
+            yield Problem(path, f"holds {len(table):,} utterances, its record says {record.utterances:,}")
+        for system, rows in (("exported", table), ("torch", reference(table))):
+            scores = summary.of(rows, record.emotions, record.attributes).get("test", {})
+            for reason in _differing(system, record.metrics[system], scores):  # type: ignore[index]
+                yield Problem(path, reason)
+    except (SuiteError, KeyError) as error:
+        yield Problem(path, _reason(error, path))
 
 
 def _reason(error: Exception, path: Path) -> str:

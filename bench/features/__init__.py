@@ -4,6 +4,7 @@ audio.py        one recording to mono samples, or the reason why not
 inspection.py   every recording of a corpus opened: what `serbench corpora check` prints
 logmel.py       samples to log-mel frames
 cepstra.py      samples to MFCC and chroma frames
+spectra.py      both in numpy, for exported files (filterbanks.py: the weights that all share)
 cache.py        the frames of a whole corpus on disk: `prepare(…) -> FeatureStore`
 normaliser.py   mean and standard deviation of the training split
 pretrained.py   the frozen encoder behind a name: digest, width and layers (hub.py, model_files.py)

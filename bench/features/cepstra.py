@@ -18,9 +18,6 @@ where the bins of the spectrum are as far apart (11.72 Hz) and reach to 8 kHz in
 
 from __future__ import annotations
 
-import math
-from functools import cache
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -28,13 +25,9 @@ from torch import Tensor, nn
 
 from bench.config import Cepstra
 from bench.errors import SuiteError
-from bench.features.logmel import mel_filterbank, power_spectrum
-
-QUIETEST = 1e-10  # mel power is clamped here before the logarithm
-RANGE_DB = 80.0  # below a clip's loudest cell
-A0_HZ = 27.5
-CENTRE_OCTAVE, OCTAVE_WIDTH = 5.0, 2.0  # of the weights that octaves have in chroma: Gaussian, from A0
-SEMITONES_TO_A = 3  # pitch classes are counted from C
+from bench.features.filterbanks import chroma_filterbank, cosines, mel_filterbank
+from bench.features.logmel import power_spectrum
+from bench.features.spectra import QUIETEST, RANGE_DB
 
 
 class Cepstral(nn.Module):
@@ -82,33 +75,3 @@ class Cepstral(nn.Module):
 
 def _tensor(weights: NDArray[np.floating]) -> Tensor:
     return torch.from_numpy(weights).double()
-
-
-def cosines(count: int, num_bands: int) -> NDArray[np.float64]:
-    """The first `count` rows of the orthonormal DCT-II of `num_bands` numbers, (count, num_bands)."""
-    rows, bands = np.arange(count)[:, None], np.arange(num_bands)
-    matrix = np.cos(math.pi / num_bands * (bands + 0.5) * rows) * math.sqrt(2 / num_bands)
-    matrix[0] /= math.sqrt(2)
-    return matrix
-
-
-@cache
-def chroma_filterbank(sample_rate_hz: int, fft_length: int, num_chroma: int) -> NDArray[np.float32]:
-    """Weights C (num_chroma, fft_length // 2 + 1) from frequencies to pitch classes (Ellis 2007, chroma).
-
-    A Gaussian around each pitch class, as wide as the bins there are apart, but at least a class; each
-    frequency's weights have unit length before octaves far from the centre are weakened.
-    """
-    octaves = np.log2(np.arange(1, fft_length) * sample_rate_hz / fft_length / A0_HZ)
-    octaves = np.concatenate(
-        [[octaves[0] - 1.5], octaves]
-    )  # frequency 0: one and a half octaves below the first
-    place = num_chroma * octaves
-    width = np.append(np.maximum(np.diff(place), 1.0), 1.0)
-    half = round(num_chroma / 2)
-    distance = (place - np.arange(num_chroma)[:, None] + half) % num_chroma - half
-    weights = np.exp(-2 * np.square(distance / width))
-    weights /= np.linalg.norm(weights, axis=0)
-    weights *= np.exp(-0.5 * np.square((octaves - CENTRE_OCTAVE) / OCTAVE_WIDTH))
-    weights = np.roll(weights, -SEMITONES_TO_A * (num_chroma // 12), axis=0)
-    return weights[:, : fft_length // 2 + 1].astype(np.float32)

@@ -15,19 +15,13 @@ window, and runs in float64 as librosa's does: in float32 quiet bins beside loud
 from __future__ import annotations
 
 import math
-from functools import cache
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.config import Features
 from bench.errors import SuiteError
-
-BREAK_HZ = 1_000.0  # Slaney 1998, Auditory Toolbox: linear below (3 mel per 200 Hz), logarithmic above
-HZ_PER_MEL = 200.0 / 3.0
-LOG_STEP = math.log(6.4) / 27.0
+from bench.features.filterbanks import mel_filterbank
 
 
 class LogMel(nn.Module):
@@ -78,28 +72,3 @@ def power_spectrum(waveform: Tensor, window: Tensor, fft_length: int, hop: int) 
         return_complex=True,
     )
     return torch.view_as_real(spectrum).square().sum(-1)
-
-
-@cache
-def mel_filterbank(
-    sample_rate_hz: int, fft_length: int, num_mels: int, min_hz: float, max_hz: float
-) -> NDArray[np.float32]:
-    """Triangular filters W (M, fft_length // 2 + 1), each of unit area in Hz (Slaney 1998)."""
-    edges_hz = mel_to_hz(np.linspace(hz_to_mel(min_hz), hz_to_mel(max_hz), num_mels + 2))
-    bins_hz = np.fft.rfftfreq(fft_length, 1 / sample_rate_hz)
-    low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
-    triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
-    return (np.maximum(triangles, 0) * 2 / (high - low)).astype(np.float32)
-
-
-def hz_to_mel(hz: float) -> float:
-    """Slaney's mel scale."""
-    if hz < BREAK_HZ:
-        return hz / HZ_PER_MEL
-    return BREAK_HZ / HZ_PER_MEL + math.log(hz / BREAK_HZ) / LOG_STEP
-
-
-def mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Inverse of `hz_to_mel`."""
-    break_mel = BREAK_HZ / HZ_PER_MEL
-    return np.where(mel < break_mel, mel * HZ_PER_MEL, BREAK_HZ * np.exp(LOG_STEP * (mel - break_mel)))

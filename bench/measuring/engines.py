@@ -3,17 +3,15 @@
     call = runner(subject, shape, scratch)
     call()                                      # one pass, and on CUDA waits for it
 
-An exported graph has batch and length open, so one export serves all lengths of a sweep: it is kept in
-`scratch`, and quantised from there (dynamic, int8 weights). What cannot be compiled or exported raises, and
-is a row of the sweep with its reason.
+An exported graph (`bench.export`) has batch and length open, so one export serves all lengths of a sweep: it
+is kept in `scratch`, and quantised from there (dynamic, int8 weights). What cannot be compiled or exported
+raises, and is a row of the sweep with its reason.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,8 @@ from torch import Tensor
 from bench.config import content_id
 from bench.evidence.records import Shape
 from bench.evidence.store import atomic
+from bench.export import compress, graph
+from bench.export.runtime import session
 from bench.measuring.subjects import Subject, build
 from mixers.ops import backend
 
@@ -121,17 +121,11 @@ def _waiting(run: Run) -> Run:
 
 
 def _onnx(subject: Subject, shape: Shape, scratch: Path) -> Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = shape.threads, 1
-    options.log_severity_level = 3
-    path = _exported(shape, scratch)
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [argument.name for argument in session.get_inputs()]
+    opened = session(_exported(shape, scratch), shape.threads)
+    names = [argument.name for argument in opened.get_inputs()]
     values = [x.numpy() for x in subject.inputs if x is not None]
     feed = dict(zip(names, values, strict=True))
-    return lambda: session.run(None, feed)
+    return lambda: opened.run(None, feed)
 
 
 def _exported(shape: Shape, scratch: Path) -> Path:
@@ -152,48 +146,19 @@ def _exported(shape: Shape, scratch: Path) -> Path:
         return path
     quantised = path.with_suffix(".int8.onnx")
     if not quantised.is_file():
-        with atomic(quantised) as temporary:
-            _quantise(path, temporary)
+        with atomic(quantised) as temporary, graph.quiet():
+            compress.quantise_dynamic(path, temporary)
     return quantised
 
 
 def _export(subject: Subject, path: Path) -> None:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    open_axes = [_open(x) for x in subject.inputs]
-    shapes: Any = (tuple(open_axes),) if subject.inputs[0].dim() == 1 else tuple(open_axes)  # type: ignore[union-attr]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            subject.module.eval(), subject.inputs, dynamo=True, dynamic_shapes=shapes, verbose=False
-        )
-    assert program is not None
-    program.save(path)
+    axes: Any = tuple(_open(x) for x in subject.inputs)
+    waveforms = subject.inputs[0].dim() == 1  # type: ignore[union-attr]
+    graph.write(subject.module, subject.inputs, path, (axes,) if waveforms else axes)
 
 
 def _open(x: Tensor | None) -> dict[int, Any] | None:
     """Batch and length of an input, both left open; of a waveform its one axis."""
     if x is None:
         return None
-    return {axis: torch.export.Dim.DYNAMIC for axis in range(min(x.dim(), 2))}
-
-
-def _quantise(source: Path, target: Path) -> None:
-    """Products of weights in int8, activations quantised as they come (dynamic quantisation)."""
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    model = onnx.load(source)
-    for part in (model.graph, *model.functions):
-        _forget_shapes(part)
-    logging.getLogger().setLevel(logging.ERROR)
-    quantize_dynamic(model, target, weight_type=QuantType.QInt8)
-
-
-def _forget_shapes(graph: Any) -> None:
-    """Drop the shapes that the exporter noted: the quantiser infers its own, and rejects other ones."""
-    del graph.value_info[:]
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                if inner.node:
-                    _forget_shapes(inner)
+    return {axis: graph.OPEN for axis in range(min(x.dim(), 2))}

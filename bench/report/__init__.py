@@ -1,6 +1,6 @@
 """The report: leaderboard, page, model card and figures, from the records of a results folder alone.
 
-    write_report(Path("results"))     # leaderboard.*, costs.*, gpu.md, index.html, MODEL_CARD.md, figures/
+    write_report(Path("results"))     # leaderboard.*, costs.*, exports.*, gpu.md, index.html, figures/, …
     write_tables(Path("results"))     # all but the figures
 
 A pure function of the records and of `reported.csv`, the published numbers (`bench.evidence.reported`): a
@@ -24,6 +24,7 @@ from bench.evidence.store import Store, atomic
 from bench.report import (
     curve_table,
     data_files,
+    exports,
     figures,
     gpu_page,
     latex,
@@ -50,6 +51,7 @@ class Evidence:
     ops: list[OpRecord]
     kernels: list[KernelRecord]
     cohorts: list[CohortRecord]
+    exports: pd.DataFrame  # files held against their checkpoints
     reported: list[Reported]
     details: Details  # what figures alone show
     baseline: str
@@ -59,10 +61,11 @@ class Evidence:
 def write_report(results: Path, baseline: str = BASELINE) -> list[Path]:
     """Write everything that the records under `results` allow and return the paths written.
 
-    Runs give the leaderboard and the model card, profiles the costs, either the page, checked kernels and
-    timed training steps `gpu.md`; which figures they give: `bench.report.figures.catalogue`. `baseline` is
-    the layout that systems are compared with. SuiteError where there are none of these, where a record or its
-    predictions are damaged, or where no run is of the baseline's layout.
+    Runs give the leaderboard and the model card, profiles the costs, either the page, checked exports a
+    table, checked kernels and timed training steps `gpu.md`; which figures they give:
+    `bench.report.figures.catalogue`. `baseline` is the layout that systems are compared with. SuiteError
+    where there are none of these, where a record or its predictions are damaged, or where no run is of the
+    baseline's layout.
     """
     evidence = _read(results, baseline)
     written = _write_tables(results, evidence)
@@ -99,7 +102,8 @@ def _read(results: Path, baseline: str) -> Evidence:
     accuracy, groups = score_tables(store, baseline, details.add)
     costs, ops = every_profile(store), store.ops()
     kernels, cohorts = store.kernels(), store.cohorts()
-    if accuracy.empty and costs.empty and not (ops or kernels or cohorts):
+    exported = exports.exports(store)
+    if accuracy.empty and costs.empty and exported.empty and not (ops or kernels or cohorts):
         raise SuiteError(
             f"{results}: no records to report on; run `serbench run demo` or name another folder"
         )
@@ -117,6 +121,7 @@ def _read(results: Path, baseline: str) -> Evidence:
         ops=ops,
         kernels=kernels,
         cohorts=cohorts,
+        exports=exported,
         reported=read(numbers) if numbers.is_file() else [],
         details=details,
         baseline=baseline,
@@ -135,6 +140,9 @@ def _write_tables(results: Path, evidence: Evidence) -> list[Path]:
         texts["costs.csv"] = curve_table.csv(table)
     if gpu := gpu_page.markdown(evidence.kernels, evidence.cohorts):
         texts["gpu.md"] = gpu
+    if len(evidence.exports):
+        texts["exports.md"] = exports.markdown(evidence.exports)
+        texts["exports.csv"] = exports.csv(evidence.exports)
     return [_write(results / name, text) for name, text in texts.items()]
 
 

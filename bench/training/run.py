@@ -87,7 +87,7 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
     started, machine = time.perf_counter(), _machine()
     kernels = trust_recorded(Store(folders.results))
     first = job.cells[0]
-    data = _read(first, folders)
+    data = read(first, folders)
     train, dev = data.split("train"), data.split("dev")
     normaliser = None
     if not isinstance(first.features, Pretrained):
@@ -166,7 +166,8 @@ def require_cell(cell: Cell, manifest: Manifest) -> None:
     teachers.require_teaching(cell.recipe)
 
 
-def _read(cell: Cell, folders: Folders) -> Data:
+def read(cell: Cell, folders: Folders) -> Data:
+    """The corpus of a cell, its features, and each utterance's split; SuiteError where one is missing."""
     task = cell.task
     manifest = corpora.load(task.corpus, folders.data_root, task.corpus_options, folders.cache)
     require_targets(cell.recipe, manifest)

@@ -20,8 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.config import Cepstra
-from bench.features.cepstra import cosines
-from bench.features.logmel import hz_to_mel, mel_to_hz
+from bench.features.filterbanks import cosines, hz_to_mel, mel_to_hz
 from bench.training.augmentation import resampled, uniform
 
 

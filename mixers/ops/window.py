@@ -42,12 +42,18 @@ def extend(
     state: tuple[Tensor, Tensor], q: Tensor, k: Tensor, v: Tensor, reach: int, scale: float | None = None
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Go on after the keys and values of up to `reach` frames → causal output, and those of the last now."""
-    keys, values = (torch.cat([old, new], 1) for old, new in zip(state, (k, v), strict=True))
-    real = torch.ones_like(keys[:, :, 0, 0], dtype=torch.bool)
-    missing = reach - state[0].shape[1]
-    k, v = (pad(x, (0, 0, 0, 0, missing, 0)) for x in (keys, values))
-    out = _attend(q, k, v, pad(real, (missing, 0)), reach, scale, causal=True)
-    return out, (keys[:, -reach:].clone(), values[:, -reach:].clone())
+    B, heard = state[0].shape[:2]
+    k, v = (torch.cat([_filled(old, reach), new], 1) for old, new in zip(state, (k, v), strict=True))
+    frame = torch.arange(k.shape[1], device=k.device).expand(B, -1)
+    out = _attend(q, k, v, frame >= reach - heard, reach, scale, causal=True)
+    kept = min(reach, heard + q.shape[1])
+    return out, (k[:, k.shape[1] - kept :].clone(), v[:, v.shape[1] - kept :].clone())
+
+
+def _filled(x: Tensor, reach: int) -> Tensor:
+    """x (B, T, H, ·) of up to `reach` frames, with zeros before them up to that number."""
+    zeros = x.new_zeros(x.shape[0], reach - x.shape[1], *x.shape[2:])
+    return torch.cat([zeros, x], 1)
 
 
 def _attend(

@@ -4,8 +4,10 @@ import pytest
 import report_fixtures as fixtures
 
 from bench.cli import run_command
+from bench.config import Encoder, Features, Profiling
 from bench.errors import SuiteError
 from bench.evidence.merging import merge
+from bench.evidence.records import SweepRecord, SweepSetting
 from bench.evidence.store import Store
 from bench.report.tables import accuracy_table
 
@@ -78,6 +80,16 @@ def test_a_run_without_its_predictions_stops_the_merge_before_it_starts(ours, th
     with pytest.raises(SuiteError, match=r"\.parquet: missing"):
         merge(theirs, ours)
     assert files(ours) == before
+
+
+def test_a_sweep_goes_with_its_profiles(ours, theirs):
+    setting = SweepSetting(
+        profiling=Profiling(), features=Features(), encoder=Encoder(), layouts=("softmax",),
+        device=fixtures.CPU.device, started="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    theirs.write(SweepRecord(id=setting.id, setting=setting, environment=fixtures.CPU))
+    assert merge(theirs, ours).copied == 6
+    assert ours.sweeps() == theirs.sweeps()
 
 
 def test_a_folder_without_records_is_refused(ours, tmp_path):

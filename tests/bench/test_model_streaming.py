@@ -1,21 +1,16 @@
-"""A stream says at any moment what the whole recogniser says of the frames so far."""
+"""What a stream keeps, and what its pooling attends to; that it equals the whole: `test_model_streams`."""
 
 from __future__ import annotations
 
-import pytest
 import torch
 
-import mixers
 from bench import config
-from bench.errors import SuiteError
-from bench.model import layout
 from bench.model.model import Model, build
 from bench.model.streaming import StreamingRecogniser
 
 MELS, OUTPUTS, FRAMES = 20, 5, 61
 FEATURES = config.Features(num_mels=MELS)
 SMALL = config.Encoder(d_model=32, num_layers=2, num_heads=4, feedforward_ratio=4.0)
-LAYOUTS = [*mixers.available(), "mamba2 softmax"]
 
 
 def recogniser(name: str, direction: str = "causal", **changes) -> Model:
@@ -42,34 +37,6 @@ def streamed(model: Model, frames: torch.Tensor, sizes: list[int]) -> list[torch
     return outputs
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
-def test_after_every_chunk_the_outputs_are_those_of_the_frames_so_far(name):
-    model, frames = recogniser(name), noise(2)
-    sizes = [4, 1, 2, 16, 1, 1, 3, 33]
-    ends = torch.tensor(sizes).cumsum(0).tolist()
-    with torch.inference_mode():
-        whole = [model(frames[:, :end]) for end in ends]
-    torch.testing.assert_close(streamed(model, frames, sizes), whole, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("rate", [1, 2, 4])
-@pytest.mark.parametrize("size", [1, 3, 4, 7, FRAMES])
-def test_chunks_of_any_size_do_at_every_subsampling(rate, size):
-    model, frames = recogniser("retnet", subsampling=rate), noise(1)
-    sizes = [size] * (FRAMES // size) + [FRAMES % size] * (FRAMES % size > 0)
-    with torch.inference_mode():
-        whole = model(frames)
-    torch.testing.assert_close(streamed(model, frames, sizes)[-1], whole, rtol=1e-4, atol=1e-4)
-
-
-def test_in_double_precision_the_stream_is_exact():
-    """So that what float32 leaves open is rounding and nothing else."""
-    model, frames = recogniser("softmax").double(), noise(2).double()
-    with torch.inference_mode():
-        whole = model(frames)
-    torch.testing.assert_close(streamed(model, frames, [7] * 8 + [5])[-1], whole, rtol=1e-11, atol=1e-11)
-
-
 def test_pooling_survives_scores_that_no_exponential_does():
     model, frames = recogniser("retnet"), noise(1)
     with torch.no_grad():
@@ -78,7 +45,7 @@ def test_pooling_survives_scores_that_no_exponential_does():
     with torch.inference_mode():
         whole = model(frames)
     assert whole.isfinite().all()
-    torch.testing.assert_close(streamed(model, frames, [5] * 12 + [1])[-1], whole, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(streamed(model, frames, [4] * 15 + [1])[-1], whole, rtol=1e-3, atol=1e-3)
 
 
 def test_a_state_may_be_gone_back_to():
@@ -105,24 +72,6 @@ def test_a_linear_mixers_stream_keeps_as_much_after_a_minute_as_after_a_second()
             _, state = stream(noise(1, 48), state)
             sizes.append(held(state))
     assert len(set(sizes)) == 1
-
-
-@pytest.mark.parametrize("name", layout.standard()[:2])
-def test_a_model_that_looks_ahead_is_refused(name):
-    with pytest.raises(SuiteError, match="cannot stream: its mixers look ahead; train it with --directions"):
-        StreamingRecogniser(recogniser(name, "bidirectional"))
-
-
-def test_a_model_of_whole_utterances_is_refused():
-    cepstra = config.Cepstra()
-    system = config.System(layout="reslstm_sa", direction="causal")
-    with pytest.raises(SuiteError, match="LSTMSA is no encoder of mixers"):
-        StreamingRecogniser(build(cepstra, config.Recurrent(), system, OUTPUTS))
-    speech = config.Extractor(name="tiny", digest="0", width=24, num_layers=2)
-    hidden = config.Pretrained(speech=speech)
-    model = build(hidden, SMALL, config.System(layout="retnet", direction="causal"), OUTPUTS)
-    with pytest.raises(SuiteError, match="hears whole utterances"):
-        StreamingRecogniser(model)
 
 
 def test_the_attention_adds_up_to_the_pooled_mean():
