@@ -40,6 +40,7 @@ Which token mixer should a speech emotion recogniser use? Train every mixer alik
   figures [NAME…]      draw figures again, for a page or a paper's column (--venue); --list names them
   results merge DIR    copy the records of another results folder that are not there yet
   results verify       recompute every metric from the stored predictions, check every id
+  results scrub        take names of hosts and users and paths out of the records; --check only looks
   mixers               list the registered token mixers
   corpora list         corpora this version reads, and where they come from
   corpora check NAME…  open every file: counts, folds, bad files, duplicates
@@ -332,9 +333,13 @@ def _figures(arguments: list[str]) -> int:
 
 
 def _results(arguments: list[str]) -> int:
-    verbs: dict[str, Callable[[list[str]], int]] = {"merge": _results_merge, "verify": _results_verify}
+    verbs: dict[str, Callable[[list[str]], int]] = {
+        "merge": _results_merge,
+        "verify": _results_verify,
+        "scrub": _results_scrub,
+    }
     if not arguments or arguments[0] not in verbs:
-        print("usage: serbench results merge DIR | verify")
+        print("usage: serbench results merge DIR | verify | scrub")
         return 0 if arguments in (["-h"], ["--help"]) else 2
     return verbs[arguments[0]](arguments[1:])
 
@@ -368,6 +373,24 @@ def _results_verify(arguments: list[str]) -> int:
     if not count:
         raise SuiteError(f"{store.root}: no records to verify; name a results folder with --results")
     print(f"{store.root}: {count} records hold: ids, metrics and predictions agree")
+    return 0
+
+
+def _results_scrub(arguments: list[str]) -> int:
+    from bench.errors import Problem, UnusableFiles
+    from bench.evidence.scrubbing import scrub
+    from bench.evidence.store import Store
+    from bench.flags import ScrubFlags, parse
+
+    flags = parse(ScrubFlags, "serbench results scrub", arguments)
+    scrubbed = scrub(Store(flags.results), write=not flags.check)
+    left = [Problem(path, "names a machine or a path") for path in scrubbed.changed if flags.check]
+    if left or scrubbed.faults:
+        what = f"results scrub: {len(left) + len(scrubbed.faults)} files of {flags.results} are not private"
+        mend = "Scrub them; a path that is part of an id goes only with its record: train under another name."
+        raise UnusableFiles(what, [*left, *scrubbed.faults], mend)
+    done = "files written anew" if scrubbed.changed else "files name no machine and no path outside a corpus"
+    print(f"{flags.results}: {len(scrubbed.changed) or 'all'} {done}")
     return 0
 
 
@@ -525,6 +548,7 @@ def _check_export(file: Path, checkpoint: Path, task: str, folders: Folders) -> 
 
 
 def _predict(arguments: list[str]) -> int:
+    from bench import spreadsheet
     from bench.evidence.store import Store
     from bench.flags import PredictFlags, parse
     from bench.prediction import best_checkpoint, predict
@@ -533,7 +557,7 @@ def _predict(arguments: list[str]) -> int:
     path = flags.named() or best_checkpoint(Store(flags.results))
     table = predict(flags.files, path, flags.models, flags.transcripts)
     print(f"{'model' if flags.model else 'checkpoint'}: {path}", file=sys.stderr)
-    print(table.to_csv(index=False, float_format="%.4f"), end="")
+    print(spreadsheet.text(table, float_format="%.4f"), end="")
     return 0
 
 

@@ -33,9 +33,9 @@ Later = Annotated[Kind, LATER]
 
 
 class Settings(BaseModel):
-    """Base of every settings class: frozen, and no field that it does not know."""
+    """Base of every settings class: frozen, no field that it does not know, no NaN or infinity."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def content_id(settings: BaseModel) -> str:

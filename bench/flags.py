@@ -244,6 +244,13 @@ class VerifyFlags(Settings):
     results: Path = Path("results")
 
 
+class ScrubFlags(Settings):
+    """Take host and user names and absolute paths out of records and predictions; ids stay as they are."""
+
+    results: Path = Path("results")
+    check: bool = False  # change nothing: exit code 2 where something would be
+
+
 class MixersFlags(Settings):
     """List the registered token mixers with their size and cost."""
 

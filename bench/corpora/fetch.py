@@ -17,12 +17,12 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
+from bench.corpora.archives import contents, opened, unpack
 from bench.corpora.download import Remote, download, download_many
 from bench.errors import SuiteError
 from bench.folders import whole_folder
@@ -108,15 +108,15 @@ def fetch(name: str, source: Source, data_root: Path) -> Receipt:
 def _fetch_archive(name: str, source: Archive, staging: Path, target: Path) -> Receipt:
     file = download(Remote(f"{name}.zip", source.url, source.checksum), staging)
     receipt = _receipt(name, source.url, file, source.checksum)
-    with _opened(file) as archive, whole_folder(target) as temporary:
-        archive.extractall(temporary)
+    with opened(file) as archive, whole_folder(target) as temporary:
+        unpack(archive, temporary)
         _write(receipt, temporary)
     return receipt
 
 
 def _fetch_repository(name: str, source: LfsRepository, staging: Path, target: Path) -> Receipt:
     file = download(Remote("snapshot.zip", source.snapshot, None), staging)
-    with _opened(file) as archive:
+    with opened(file) as archive:
         recordings = list(_recordings(archive, source))
         download_many(recordings, staging, name)
         commit = archive.comment.decode("ascii", errors="replace")  # where git puts it
@@ -130,7 +130,7 @@ def _fetch_repository(name: str, source: LfsRepository, staging: Path, target: P
                 (staging / recording.name).rename(temporary / recording.name)
             for path, entry in _entries(archive):
                 if str(path) in source.files:
-                    (temporary / path.name).write_bytes(archive.read(entry))
+                    (temporary / path.name).write_bytes(contents(archive, entry))
             _write(receipt, temporary)
     return receipt
 
@@ -141,7 +141,7 @@ def _recordings(archive: zipfile.ZipFile, source: LfsRepository) -> Iterator[Rem
     for path, entry in _entries(archive):
         if str(path.parent) != source.recordings or path.suffix.lower() != ".wav":
             continue
-        pointer = POINTER.fullmatch(archive.read(entry).decode("utf-8", errors="replace"))
+        pointer = POINTER.fullmatch(contents(archive, entry).decode("utf-8", errors="replace"))
         if not pointer:
             raise SuiteError(f"{source.snapshot}: {path} is no Git LFS pointer; the repository has changed")
         found = True
@@ -155,19 +155,6 @@ def _entries(archive: zipfile.ZipFile) -> Iterator[tuple[PurePosixPath, zipfile.
     for entry in archive.infolist():
         if not entry.is_dir():
             yield PurePosixPath(*PurePosixPath(entry.filename).parts[1:]), entry
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
-    """The zip `file`; one that cannot be read is removed, and SuiteError says so."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            yield archive
-    except zipfile.BadZipFile as error:
-        file.unlink()
-        raise SuiteError(
-            f"{file.name}: what was downloaded is no readable zip ({error}); try again"
-        ) from error
 
 
 def _receipt(

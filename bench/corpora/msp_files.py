@@ -15,20 +15,24 @@ from pathlib import Path
 import pandas as pd
 
 from bench.corpora import texts
-from bench.corpora.msp_labels import Labels, among, looked_up, same_names
-from bench.corpora.scan import AUDIO_SUFFIXES
+from bench.corpora.msp_labels import CORPUS, Labels, among, looked_up, same_names
+from bench.corpora.scan import AUDIO_SUFFIXES, require_text
 from bench.errors import Problem
 
 TEST3 = "_test3_"  # in the names of recordings whose labels are not given out
 
 
 def files(root: Path, folder: str, suffixes: Sequence[str]) -> pd.DataFrame:
-    """Files with one of `suffixes` in `root/folder` and below: name without suffix, and path from `root`."""
+    """Files with one of `suffixes` in `root/folder` and below: name without suffix, and path from `root`.
+
+    SuiteError where one is not named in UTF-8.
+    """
     names: list[str] = []
     folders: list[str] = []
     for at, _, held in os.walk(root / folder):
         names += held
         folders += [Path(at).relative_to(root).as_posix()] * len(held)
+    require_text((*names, *folders), CORPUS)
     table = pd.DataFrame({"name": names, "folder": folders}, dtype="str")
     table = table[
         table["name"].str.lower().str.endswith(tuple(suffixes)) & ~table["name"].str.startswith(".")

@@ -16,6 +16,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -144,11 +145,22 @@ def _csv(path: Path) -> pd.DataFrame:
 def _json(path: Path) -> pd.DataFrame:
     """{file name: {column: value}} as a table."""
     try:
-        rows = json.loads(path.read_bytes())
-        table = pd.DataFrame(list(rows.values())).assign(FileName=list(rows))
-    except (ValueError, AttributeError) as error:
+        rows = _object(path)
+        table = pd.DataFrame([dict(row) for row in rows.values()]).assign(FileName=list(rows))
+        return table.fillna("").astype(str)
+    except (ValueError, TypeError) as error:
         raise SuiteError(f"{CORPUS}: {path} is not a JSON object of file names ({error})") from error
-    return table.fillna("").astype(str)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """A JSON file that holds an object; ValueError for any other."""
+    try:
+        content = json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ValueError("it holds no object")
+    return content
 
 
 def _without_labels(raw: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
@@ -264,8 +276,11 @@ def _ratings(root: Path) -> pd.Series[int]:
     if path is None:
         return pd.Series(dtype=int)
     if path.suffix == ".json":
-        counts = {name: len(raters) for name, raters in json.loads(path.read_bytes()).items()}
-        rated = pd.Series(counts, dtype=int)
+        try:
+            counts = {name: len(raters) for name, raters in _object(path).items()}
+            rated: pd.Series[int] = pd.Series(counts, dtype="int64")
+        except (ValueError, TypeError) as error:
+            raise SuiteError(f"{CORPUS}: {path} is not a JSON object of lists ({error})") from error
     else:
         rated = _rows_of_each_file(path)
     rated.index = pd.Index(stems(pd.Series(rated.index, dtype="str")))

@@ -94,7 +94,12 @@ def _emotions(classes: int) -> dict[str, str]:
 def _made(root: Path) -> str:
     """The release that a synthetic copy is built like; "" for a real one."""
     marker = root / SYNTHETIC
-    return str(json.loads(marker.read_bytes())["release"]) if marker.is_file() else ""
+    if not marker.is_file():
+        return ""
+    try:
+        return str(json.loads(marker.read_bytes())["release"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SuiteError(f"{NAME}: {marker} names no release; make the synthetic corpus again") from error
 
 
 def _table(found: pd.DataFrame, emotions: dict[str, str]) -> pd.DataFrame:

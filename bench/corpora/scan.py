@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from bench.corpora.manifest import COLUMNS
-from bench.errors import Problem, SuiteError
+from bench.errors import Problem, SuiteError, shown
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 UNKNOWN: dict[str, object] = {
@@ -34,7 +34,8 @@ Row = Mapping[str, object]
 def recordings(root: Path, corpus: str) -> list[PurePosixPath]:
     """Every audio file under `root`, relative to it, sorted by name; hidden files and folders hold none.
 
-    SuiteError where `root` is no folder, or where two files carry one name (the name is the utterance).
+    SuiteError where `root` is no folder, where a path is not UTF-8, or where two files carry one name (the
+    name is the utterance).
     """
     if not root.is_dir():
         raise SuiteError(f"{corpus}: {root} is not a folder; give the folder that holds the corpus")
@@ -47,10 +48,20 @@ def recordings(root: Path, corpus: str) -> list[PurePosixPath]:
         ),
         key=lambda path: (path.stem, path.as_posix()),
     )
+    require_text(map(str, paths), corpus)
     for one, other in pairwise(paths):
         if one.stem == other.stem:
             raise SuiteError(f"{corpus}: {one} and {other} carry one name under {root}; keep one of the two")
     return paths
+
+
+def require_text(paths: Iterable[str], corpus: str) -> None:
+    """SuiteError naming the first path that is not UTF-8: no table or record could hold it."""
+    for path in paths:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise SuiteError(f"{corpus}: the path {shown(path)} is not UTF-8; rename it") from None
 
 
 def read_names(

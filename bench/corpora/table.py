@@ -27,11 +27,13 @@ edited table is another comparison and no cell of it is taken for done.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from bench import private
 from bench.corpora.manifest import COLUMNS, Fold, Manifest, OwnSplits, fingerprint, rotation
 from bench.errors import Problem, SuiteError
 
@@ -94,17 +96,28 @@ def load(root: Path) -> Manifest:
             f"{corpus}: {root} has {len(good):,} usable of {len(raw):,} rows and {len(emotions)} classes; at "
             f"least two classes are needed{_first(reasons)}"
         )
+    _require_distinct_bounds(emotions, corpus)
     ending = fingerprint(root)
     protocols = {f"{name}-{ending}": folds for name, folds in _protocols(good, corpus).items()}
     problems = _problems(raw, reasons)
     return Manifest(corpus, root.stem, root.parent, emotions, table, protocols, problems=problems)
 
 
+def _require_distinct_bounds(emotions: Sequence[str], corpus: str) -> None:
+    """SuiteError for a label that is another with _low or _high: the report names intervals so."""
+    for emotion in emotions:
+        for bound in ("_low", "_high"):
+            if emotion + bound in emotions:
+                raise SuiteError(
+                    f"{corpus}: the labels {emotion} and {emotion}{bound} would share a column; rename one"
+                )
+
+
 def _read(path: Path, corpus: str) -> pd.DataFrame:
     """The columns that we know, as stripped text, "" where empty, with an index from 0."""
     try:
         frame = READERS[path.suffix](path)
-    except (OSError, ValueError) as error:  # of pandas and pyarrow, and where the text is not UTF-8
+    except Exception as error:  # whatever a damaged file makes pandas or pyarrow raise
         kind = path.suffix[1:]
         raise SuiteError(f"{corpus}: {path} cannot be read as {kind} ({error}); write it anew") from error
     frame.columns = pd.Index([str(column).strip().lower() for column in frame.columns])
@@ -116,13 +129,16 @@ def _read(path: Path, corpus: str) -> pd.DataFrame:
             f"{', '.join(REQUIRED)} and may have {', '.join(OPTIONAL)}"
         )
     known = [column for column in (*REQUIRED, *OPTIONAL) if column in frame.columns]
-    text = frame[known].reset_index(drop=True).astype("string").fillna("")
-    return text.apply(lambda column: column.str.strip()).astype("str")
+    try:
+        text = frame[known].reset_index(drop=True).astype("string").fillna("")
+        return text.apply(lambda column: column.str.strip()).astype("str")
+    except (ValueError, TypeError) as error:  # bytes of no text in a parquet file
+        raise SuiteError(f"{corpus}: {path} holds what is no text ({error}); write it anew") from error
 
 
 def _reasons(raw: pd.DataFrame, folder: Path) -> pd.Series[str]:
     """Why a row cannot be used, "" where it can."""
-    there = raw["path"].map(lambda path: bool(path) and (folder / path).is_file())
+    there = raw["path"].map(lambda path: bool(path) and _is_file(folder / path))
     tests = {
         "has no path": raw["path"] == "",
         "has no label": raw["label"] == "",
@@ -135,7 +151,7 @@ def _reasons(raw: pd.DataFrame, folder: Path) -> pd.Series[str]:
     for column in NUMBERS:
         if column in raw:
             numbers = pd.to_numeric(raw[column], errors="coerce")
-            tests[f"has {column} that is no number"] = (raw[column] != "") & numbers.isna()
+            tests[f"has {column} that is no number"] = (raw[column] != "") & ~np.isfinite(numbers)
     if "split" in raw:
         tests["has a split other than train, dev and test…"] = _splits(raw) == ""
     if "fold" in raw:
@@ -146,6 +162,13 @@ def _reasons(raw: pd.DataFrame, folder: Path) -> pd.Series[str]:
     return reasons
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, a folder that may not be entered
+        return False
+
+
 def _splits(rows: pd.DataFrame) -> pd.Series[str]:
     """The split of each row: "train", "dev", a name that starts with "test", or "" for any other."""
     lower = rows["split"].str.lower()
@@ -153,11 +176,11 @@ def _splits(rows: pd.DataFrame) -> pd.Series[str]:
 
 
 def _table(good: pd.DataFrame) -> pd.DataFrame:
-    """The manifest's table; an utterance is named by its path without the suffix."""
+    """The manifest's table; an utterance is named by its path without the suffix (`bench.private`)."""
     empty = pd.Series("", index=good.index, dtype="str")
     table = pd.DataFrame(
         {
-            "utterance": good["path"].str.replace(r"\.[^./]+$", "", regex=True),
+            "utterance": good["path"].str.replace(r"\.[^./]+$", "", regex=True).map(private.utterance),
             "path": good["path"],
             "speaker": good["speaker"],
             "gender": good.get("gender", empty).str.lower().map(GENDERS),
@@ -215,12 +238,18 @@ def _own_splits(good: pd.DataFrame, corpus: str) -> OwnSplits:
 def _own_folds(good: pd.DataFrame, corpus: str) -> tuple[Fold, ...]:
     _require_disjoint(good, "fold", corpus)
     speakers = good.groupby("fold")["speaker"].unique()
-    names = sorted(speakers.index, key=lambda name: (int(name) if name.isdecimal() else -1, name))
+    names = sorted(speakers.index, key=_fold_order)
     if len(names) < MIN_FOLDS:
         raise SuiteError(
             f"{corpus}: column fold holds {len(names)} folds; there should be {MIN_FOLDS} at least"
         )
     return rotation([tuple(sorted(speakers[name])) for name in names])
+
+
+def _fold_order(name: str) -> tuple[int, int, str]:
+    """Numbers by size (fewer digits first), after all other names."""
+    digits = name.lstrip("0") if name.isdecimal() else ""
+    return (int(name.isdecimal()), len(digits), digits or name)
 
 
 def _require_disjoint(good: pd.DataFrame, column: str, corpus: str) -> None:

@@ -19,7 +19,7 @@ This module and its neighbours import no torch.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -45,6 +45,9 @@ from bench.config import (
 )
 
 SCHEMA_VERSION = 1
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Measured = Annotated[float, Field(ge=0)]  # seconds, ms, joules
+Score = Annotated[float, Field(ge=-1, le=1)]  # CCC may be negative
 Status = Literal["ok", "failed", "oom", "diverged"]
 FINISHED = ("ok", "diverged", "oom")  # a failed cell is tried again
 
@@ -98,29 +101,29 @@ class Label(Settings):
 class Parameters(Settings):
     """Trained parameters, counted."""
 
-    total: int
-    mixers: int
-    feedforward_width: int
+    total: Count
+    mixers: Count
+    feedforward_width: Count
 
 
 class Epoch(Settings):
     """One line of the learning curve; None: not trained, or not defined on dev."""
 
-    epoch: int
+    epoch: Count
     train_loss: float
-    dev_uar: float | None = None
-    dev_macro_f1: float | None = None
-    dev_ccc: float | None = None  # mean over the attributes
+    dev_uar: Score | None = None
+    dev_macro_f1: Score | None = None
+    dev_ccc: Score | None = None  # mean over the attributes
     further_losses: dict[str, float] = Field(default_factory=dict)  # in training, unweighted, beyond those
 
 
 class Cost(Settings):
     """What training took. A cohort's step time is attributed to its students one by one."""
 
-    train_s: float  # seconds in this student's own forward, backward and optimiser
-    cohort_wall_s: float  # wall time of the whole cohort, shared by all its students
+    train_s: Measured  # seconds in this student's own forward, backward and optimiser
+    cohort_wall_s: Measured  # wall time of the whole cohort, shared by all its students
     cohort: tuple[str, ...]  # layouts trained side by side
-    epochs: int
+    epochs: Count
     waiting_share: float | None = None  # of training's time, for batches to be read
     feature_plan: str = ""  # of hidden states: "fly" or "cache"; "" where not known
     kernels: tuple[str, ...] = ()  # of fla, that recurrences could run on
@@ -145,10 +148,10 @@ class RunRecord(Settings):
     attributes: tuple[str, ...] = ()  # predicted
     status: Status
     reason: str = ""  # why, where status is not "ok"
-    utterances: dict[str, int] = Field(default_factory=dict)  # per split
+    utterances: dict[str, Count] = Field(default_factory=dict)  # per split
     skipped_files: tuple[str, ...] = ()
-    best_epoch: int | None = None
-    metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
+    best_epoch: Count | None = None
+    metrics: dict[str, dict[str, Score]] = Field(default_factory=dict)
     curve: tuple[Epoch, ...] = ()
     parameters: Parameters | None = None
     cost: Cost | None = None
@@ -195,32 +198,32 @@ class ProfileRecord(Settings):
     label: Label
     status: Status
     reason: str = ""
-    frames: int
-    samples_ms: tuple[float, ...] = ()
-    median_ms: float | None = None
-    median_low_ms: float | None = None  # 95 % interval of the median
-    median_high_ms: float | None = None
+    frames: Count
+    samples_ms: tuple[Measured, ...] = ()
+    median_ms: Measured | None = None
+    median_low_ms: Measured | None = None  # 95 % interval of the median
+    median_high_ms: Measured | None = None
     converged: bool = False
-    peak_bytes: int | None = None
-    state_bytes: int | None = None
-    flops: int | None = None
-    parameters: int | None = None
+    peak_bytes: Count | None = None
+    state_bytes: Count | None = None
+    flops: Count | None = None
+    parameters: Count | None = None
     environment: Environment
     batch: int | None = None  # utterances of one call; None in records of batch 1 before it was kept
     sweep: str = ""  # id of the SweepRecord that it came in; none before there were any
-    p20_ms: float | None = None  # 20 % of the samples took less
-    p80_ms: float | None = None
-    p95_ms: float | None = None
+    p20_ms: Measured | None = None  # 20 % of the samples took less
+    p80_ms: Measured | None = None
+    p95_ms: Measured | None = None
     warm: bool | None = None  # whether the warm-up came to rest
     disturbed: tuple[bool, ...] = ()  # samples during which the machine was disturbed; empty: nobody watched
     disturbances: tuple[str, ...] = ()  # by what
     median_over: Literal["undisturbed", "all"] | None = None  # samples that the numbers above are taken over
-    joules: float | None = None  # of one call; None where no counter can be read
+    joules: Measured | None = None  # of one call; None where no counter can be read
     energy_source: str = ""
-    reserved_bytes: int | None = None  # by CUDA's allocator, at the peak
-    graph_ms: float | None = None  # CUDA graph replay, median
+    reserved_bytes: Count | None = None  # by CUDA's allocator, at the peak
+    graph_ms: Measured | None = None  # CUDA graph replay, median
     graph_failure: str = ""  # why there is none
-    kernel_ms: float | None = None  # all kernels of a call added up
+    kernel_ms: Measured | None = None  # all kernels of a call added up
     launch_bound: float | None = None  # 1 − kernel / wall
 
     @property

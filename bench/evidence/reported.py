@@ -62,13 +62,21 @@ class Reported(Settings):
         return (self.system, *where, self.source)
 
 
+def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Every row by the number of its line; SuiteError where the file is no such table."""
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = csv.DictReader(stream, strict=True)
+            if tuple(rows.fieldnames or ()) != tuple(Reported.model_fields):
+                raise SuiteError(f"{path}: the columns should be {','.join(Reported.model_fields)}")
+            return [(rows.line_num, row) for row in rows]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SuiteError(f"{path}: not a table in UTF-8 ({error}); restore it") from error
+
+
 def read(path: Path) -> list[Reported]:
     """The numbers in the order of the file; all bad lines of one that does not hold are listed."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = csv.DictReader(stream, strict=True)
-        if tuple(rows.fieldnames or ()) != tuple(Reported.model_fields):
-            raise SuiteError(f"{path}: the columns should be {','.join(Reported.model_fields)}")
-        lines = [(rows.line_num, row) for row in rows]
+    lines = _lines(path)
     numbers, problems = [], []
     for line, row in lines:
         try:

@@ -19,6 +19,7 @@ from typing import TypeVar, get_args
 import pandas as pd
 from pydantic import ValidationError
 
+from bench.attributes import ATTRIBUTES
 from bench.errors import SuiteError
 from bench.evidence.cohorts import CohortRecord
 from bench.evidence.kernels import KernelRecord
@@ -149,11 +150,17 @@ class Store:
         """Per-utterance logits of one run, or `columns` of them; SuiteError where missing or damaged."""
         path = self.predictions_path(run_id)
         try:
-            return pd.read_parquet(path, columns=None if columns is None else list(columns))
+            table = pd.read_parquet(path, columns=None if columns is None else list(columns))
         except Exception as error:
             raise SuiteError(
                 f"{path}: predictions cannot be read ({error}); delete the run's record to redo it"
             ) from error
+        for name in map(str, table.columns):
+            if _is_numeric(name) and not pd.api.types.is_numeric_dtype(table[name]):
+                raise SuiteError(
+                    f"{path}: column {name!r} holds no numbers; delete the run's record to redo it"
+                )
+        return table
 
     def runs(self) -> list[RunRecord]:
         """Every run record, sorted by id; the first invalid one raises SuiteError with path and field."""
@@ -193,6 +200,11 @@ class Store:
         return [read(path, SweepRecord) for path in self.paths("sweeps")]
 
 
+def _is_numeric(column: str) -> bool:
+    """Whether a column of predictions holds numbers."""
+    return column in (*ATTRIBUTES, "duration_s") or column.startswith(("logit_", "predicted_"))
+
+
 def read(path: Path, kind: type[Record]) -> Record:
     """One record; SuiteError with path and field where it is invalid, of another schema or misnamed."""
     content = path.read_bytes()
@@ -212,7 +224,7 @@ def _fault(content: bytes, kind: type[Record], error: ValidationError) -> str:
     known = get_args(kind.model_fields["schema_version"].annotation)
     try:
         version = json.loads(content)["schema_version"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         version = known[-1]
     if version not in known:
         return f"a record of schema {version}, unknown to this version of serbench, which is at {known[-1]}"

@@ -24,6 +24,8 @@ PLAIN_FORMATS = (0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE)  # PCM, float, A-law, Â
 STREAMED_BYTES = 0x7FFFF000  # writers that cannot seek back put such a length, or more, in the header
 BLOCK_FRAMES = 2**20  # at most so many are asked for at once, whatever the header promises
 FINE_FRAMES = 256  # the step in which a broken file is counted
+RATES_HZ = (1_000, 1_000_000)  # all else is a broken header; 1 Hz would grow 16,000 times
+MAX_SAMPLES = 2**29  # of all channels: 2 GiB decoded, three hours at 48 kHz
 UNKNOWN_FRAMES = 2**62  # libsndfile's length, or more, of a FLAC stream that does not say its own
 
 
@@ -48,7 +50,8 @@ def read(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
     """Mono samples (N,), float32, at `sample_rate_hz`: channels averaged, then resampled (soxr HQ).
 
     AudioError with the reason where the file is missing, empty, not audio, cut short, without
-    samples, or holds NaN or infinite samples. Silence is fine.
+    samples, of a rate outside `RATES_HZ`, of more than `MAX_SAMPLES`, or holds NaN or infinite samples.
+    Silence is fine.
     """
     recording = decode(path)
     mono = recording.samples.mean(axis=1) if recording.samples.shape[1] > 1 else recording.samples[:, 0]
@@ -80,7 +83,8 @@ def length(path: Path) -> tuple[int, int]:
     _check_file(path)
     try:
         with soundfile.SoundFile(path) as file:
-            promised, held, rate_hz = _promised_frames(path, file), file.frames, int(file.samplerate)
+            promised, held, rate_hz = _promised_frames(path, file), file.frames, _rate_hz(file)
+            _require_room(held, file)
     except soundfile.LibsndfileError as error:
         raise _not_audio(error) from error
     if held < promised:
@@ -104,6 +108,8 @@ def _not_audio(error: soundfile.LibsndfileError) -> AudioError:
 
 
 def _check_file(path: Path) -> None:
+    if not _is_text(path):
+        raise AudioError("its path is not UTF-8 text; rename it")
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
@@ -115,17 +121,46 @@ def _check_file(path: Path) -> None:
         raise AudioError("empty file")
 
 
+def _is_text(path: Path) -> bool:
+    """Whether libsndfile can be given the path, and a record or table can name it."""
+    try:
+        return b"\0" not in str(path).encode()
+    except UnicodeEncodeError:  # bytes of another encoding, which Python keeps as lone surrogates
+        return False
+
+
 def _samples(path: Path) -> tuple[NDArray[np.float32], int]:
     """All samples (N, C) and their rate in Hz; AudioError where there are fewer than the header promises."""
     with soundfile.SoundFile(path) as file:
-        promised = _promised_frames(path, file)
+        promised, rate_hz = _promised_frames(path, file), _rate_hz(file)
         try:
-            samples = np.concatenate(list(_blocks(file, BLOCK_FRAMES)))
+            samples = np.concatenate(list(_bounded(file)))
         except soundfile.LibsndfileError as error:
             raise AudioError(_cut_short(promised, _decodable_frames(path))) from error
         if len(samples) < promised:
             raise AudioError(_cut_short(promised, len(samples)))
-        return samples, int(file.samplerate)
+        return samples, rate_hz
+
+
+def _rate_hz(file: soundfile.SoundFile) -> int:
+    rate_hz, (lowest, highest) = int(file.samplerate), RATES_HZ
+    if not lowest <= rate_hz <= highest:
+        raise AudioError(f"sampling rate {rate_hz:,} Hz is not from {lowest:,} to {highest:,} Hz")
+    return rate_hz
+
+
+def _bounded(file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
+    """The blocks of a file; AudioError as soon as they are too many, whatever the header promises."""
+    frames = 0
+    for block in _blocks(file, max(1, BLOCK_FRAMES // file.channels)):
+        frames += len(block)
+        _require_room(frames, file)
+        yield block
+
+
+def _require_room(frames: int, file: soundfile.SoundFile) -> None:
+    if frames * file.channels > MAX_SAMPLES:
+        raise AudioError(f"over {MAX_SAMPLES // file.channels:,} frames of {file.channels} channels; cut it")
 
 
 def _blocks(file: soundfile.SoundFile, frames: int) -> Iterator[NDArray[np.float32]]:

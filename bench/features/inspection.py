@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.corpora.manifest import ADDED, Fold, Manifest
-from bench.errors import Problem
+from bench.errors import Problem, shown
 from bench.features.audio import AudioError, decode
 from bench.progress import track
 
@@ -165,8 +165,8 @@ def _problem_lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
         yield f"  files      all {total:,} can be used"
         return
     yield f"  files      {len(problems):,} of {total:,} cannot be used"
-    width = max(len(str(problem.path)) for problem in problems)
-    yield from (f"    {problem.path!s:{width}}  {problem.reason}" for problem in problems)
+    width = max(len(problem.name) for problem in problems)
+    yield from (f"    {problem.name:{width}}  {shown(problem.reason)}" for problem in problems)
 
 
 def _duplicate_lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench import spreadsheet
 from bench.evidence import growth
 from bench.evidence.bootstrap import Interval
 from bench.evidence.records import SweepRecord
@@ -109,7 +110,7 @@ def markdown(table: pd.DataFrame, sweeps: Sequence[SweepRecord]) -> str:
 
 def csv(table: pd.DataFrame) -> str:
     """The curves for programs: seconds, ms and bytes."""
-    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return spreadsheet.text(table, float_format="%.6g")
 
 
 def _row(profiles: pd.DataFrame, curve: pd.DataFrame) -> dict[str, Any]:

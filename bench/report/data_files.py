@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench import spreadsheet
 from bench.report import findings
 from bench.report.costs import MEASURED, OPTIONAL, costs
 
@@ -54,7 +55,7 @@ def csv(accuracy: pd.DataFrame, profiles: pd.DataFrame) -> str:
         accuracy = accuracy.drop(columns="attributes").filter(regex="^(?!ccc)")
     groups = [rows for _, rows in accuracy.groupby("comparison", sort=False)]
     rows = [row for some in groups for row in _csv_rows(some, costs(some, profiles))]
-    return pd.DataFrame(rows).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return spreadsheet.text(pd.DataFrame(rows), float_format="%.6g")
 
 
 def _csv_rows(rows: pd.DataFrame, found: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -119,7 +120,9 @@ def _renamed(row: pd.Series, names: Mapping[str, str]) -> dict[str, Any]:
 def _scores(row: pd.Series) -> dict[str, dict[str, Any]]:
     """Every score that the system has, with its interval."""
     names = [str(name).removesuffix("_low") for name in row.index if str(name).endswith("_low")]
-    names = [name for name in names if name not in ("delta", "rank") and not pd.isna(row[name])]
+    names = [
+        name for name in names if name in row and name not in ("delta", "rank") and not pd.isna(row[name])
+    ]
     return {
         name: {
             "value": _plain(row[name]),

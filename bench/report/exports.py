@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench import spreadsheet
 from bench.evidence.exports import TOLERATED, loss
 from bench.evidence.records import ExportRecord, Weights
 from bench.evidence.store import Store
@@ -97,7 +98,7 @@ def _row(record: ExportRecord, predictions: pd.DataFrame) -> dict[str, Any]:
 
 def csv(table: pd.DataFrame) -> str:
     """The rows for programs: fractions, ms and bytes."""
-    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return spreadsheet.text(table, float_format="%.6g")
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -10,7 +10,8 @@ The score is in bold for the best system and for those that cannot be told apart
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import string
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 import pandas as pd
@@ -51,8 +52,11 @@ _ESCAPES = str.maketrans(
         "–": "--",
         "“": "``",
         "”": "''",
+        "|": r"\textbar{}",
     }
 )
+_ACCENTED = set(map(chr, range(0xC0, 0x100))) - set("ÐÞðþ×÷")  # Latin-1 letters that every font has
+_PLAIN = set(string.ascii_letters + string.digits + string.punctuation + " ") | _ACCENTED | set("‘’…·")
 
 
 def tables(accuracy: pd.DataFrame, profiles: pd.DataFrame, reported: Sequence[Reported] = ()) -> str:
@@ -63,8 +67,12 @@ def tables(accuracy: pd.DataFrame, profiles: pd.DataFrame, reported: Sequence[Re
 
 
 def escaped(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return text.translate(_ESCAPES)
+    """Text that LaTeX prints as it is; a letter that pdfLaTeX has no font for is named by its code point."""
+    return "".join(letter if letter in _PLAIN else _coded(letter) for letter in text.translate(_ESCAPES))
+
+
+def _coded(letter: str) -> str:
+    return " " if letter.isspace() else rf"\texttt{{U+{ord(letter):04X}}}"
 
 
 def _comparison(section: Section) -> str:
@@ -94,7 +102,13 @@ def _line(row: Row, heads: Sequence[str]) -> str:
     for length in filter(None, row.cells.get(PARETO, "").split(", ")):
         head = next(head for head in heads if head.partition(" (for ")[0] == f"Latency at {length}")
         cells[head] += r"$^{\star}$"
-    return " & ".join(cells.values()) + r" \\"
+    return _row(cells.values())
+
+
+def _row(cells: Iterable[str]) -> str:
+    """A row of escaped cells; one that opens with a bracket or star would be an option of the line break."""
+    text = " & ".join(cells) + r" \\"
+    return "{}" + text if text.startswith(("[", "*")) else text
 
 
 def _head_lines(heads: Sequence[str]) -> list[str]:
@@ -118,7 +132,7 @@ def _head_lines(heads: Sequence[str]) -> list[str]:
 def _published(table: published.Table) -> str:
     heads = list(table.rows[0])
     alignment = "".join("r" if head in ("Value", "Note") else "l" for head in heads)
-    body = [" & ".join(escaped(cell) for cell in row.values()) + r" \\" for row in table.rows]
+    body = [_row(map(escaped, row.values())) for row in table.rows]
     head = " & ".join(escaped(head) for head in heads) + r" \\"
     notes = " ".join(f"[{number}] {note}." for number, note in enumerate(table.notes, start=1))
     caption = f"{published.HEADING}: {table.name}. {published.WARNING} {notes}"

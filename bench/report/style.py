@@ -48,6 +48,7 @@ _RC: dict[Any, Any] = {
     "font.family": _FONT,
     "font.size": BODY_PT,
     "text.color": INK,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "axes.edgecolor": MUTED,
     "axes.linewidth": 0.6,
     "axes.labelcolor": INK,

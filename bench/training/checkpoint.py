@@ -28,6 +28,7 @@ from bench.config import Cell, Pretrained
 from bench.errors import SuiteError
 from bench.evidence.store import atomic
 from bench.features.encoders import Encoders, Heard
+from bench.features.hub import first_line
 from bench.features.normaliser import Normaliser
 from bench.features.transform import transform
 from bench.model.model import Model, build
@@ -150,9 +151,14 @@ def _read(path: Path) -> dict[str, Any]:
         raise SuiteError(
             f"no checkpoint {path}; train one with `serbench run`, or name another with --checkpoint"
         )
-    with _of_this_version(path):
+    try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return content
+    except Exception as error:  # UnpicklingError for code, others for damage
+        raise SuiteError(
+            f"{path}: refused, as it is damaged or would run code when loaded; train it again, or name "
+            "another with --checkpoint"
+        ) from error
+    return content
 
 
 @contextmanager
@@ -164,5 +170,5 @@ def _of_this_version(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise SuiteError(
-            f"{path}: not a checkpoint of this version of serbench ({str(error).splitlines()[0]})"
+            f"{path}: not a checkpoint of this version of serbench ({first_line(error)})"
         ) from error

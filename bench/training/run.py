@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 
-from bench import corpora
+from bench import corpora, private
 from bench.config import Cell, Pretrained
 from bench.corpora.manifest import Manifest
 from bench.errors import SuiteError
@@ -99,7 +99,7 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
     splits = {"train": train, "dev": dev} | {name: data.split(name) for name in data.tests}
     common = {
         "utterances": {name: len(split) for name, split in splits.items()},
-        "skipped_files": tuple(str(problem.path) for problem in data.source.store.skipped),
+        "skipped_files": tuple(private.utterance(problem.name) for problem in data.source.store.skipped),
     }
     cost = Cost(
         train_s=0.0,
