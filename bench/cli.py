@@ -117,7 +117,7 @@ def _run(arguments: list[str]) -> int:
     failed = _train_plan(plan, flags.places.folders(), flags.workers)
     if not ranks.first():  # of processes that share the work
         return 0
-    if flags.profile:
+    if flags.profile and plan.profiling.targets:
         _profile_plan(plan, flags.places.results)
     _write_report(flags.places.results)
     return 1 if failed else 0

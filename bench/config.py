@@ -26,6 +26,8 @@ from bench.features.kinds import MadeKind, MadeSize
 Direction = Literal["causal", "bidirectional"]
 PositiveInt = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
 
 LATER = object()  # marks a field as younger than the first records
 Kind = TypeVar("Kind")
@@ -100,10 +102,12 @@ class Extractor(Settings):
 
 
 class Pretrained(Settings):
-    """Hidden states of a frozen speech encoder and, where `text` is given, of a text encoder.
+    """Hidden states of a speech encoder and, where `text` is given, of a frozen text encoder.
 
     `layers`: a learned weighted sum of the outputs of all transformer layers, its weights starting equal
     ("free": as they are, "softmax": through a softmax), or one layer alone ("last", or its number from 1).
+    `tuned`: what of the speech encoder is trained with each student, all but its convolutions
+    ("transformer", as wav2vec 2.0 is fine-tuned) or everything, unless `Recipe.lora` adapts it instead.
     """
 
     kind: Literal["pretrained"] = "pretrained"
@@ -111,6 +115,7 @@ class Pretrained(Settings):
     layers: Literal["free", "softmax", "last"] | PositiveInt = "free"
     text: Extractor | None = None  # last hidden state, one row a token
     sample_rate_hz: Literal[16_000] = 16_000
+    tuned: Later[Literal["nothing", "transformer", "all"]] = "nothing"
 
     @property
     def hop_ms(self) -> float:
@@ -145,6 +150,34 @@ class Augmentation(Settings):
     time_stretch: float = 0.2  # random rate in 1 ± this
     gain_db: float = 2.0  # random level in ± this: small, as loudness carries emotion
     speed: Later[Fraction] = 0.0  # played faster or slower, its logarithm random in ± this (Ko et al. 2015)
+
+
+class WaveformAugmentation(Settings):
+    """Effects on the samples of a training clip, in this order; each with its probability, 0 is off.
+
+    What each does, and from which range it is drawn: `bench.training.waveform`.
+    """
+
+    speed: Probability = 0.0
+    speed_change: Fraction = 0.1  # rate in 1 ± this, tempo and pitch together
+    pitch: Probability = 0.0
+    pitch_semitones: Positive = 2.0  # in ± this, at the same tempo
+    reverberation: Probability = 0.0
+    reverberation_s: Annotated[float, Field(ge=0.1)] = 0.6  # longest time to fall by 60 dB, from 0.1
+    noise: Probability = 0.0
+    noise_snr_db: tuple[float, float] = (5.0, 30.0)  # lowest and highest
+    gain: Probability = 0.0
+    gain_db: Positive = 6.0  # in ± this
+    time_mask: Probability = 0.0
+    time_mask_s: Positive = 0.3  # longest
+    band_mask: Probability = 0.0
+    band_mask_octaves: Positive = 1.0  # widest
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The effects that a clip may have, in order."""
+        effects = ("speed", "pitch", "reverberation", "noise", "gain", "time_mask", "band_mask")
+        return tuple(name for name in effects if getattr(self, name))
 
 
 class Encoder(Settings):
@@ -224,7 +257,42 @@ class Recurrent(Settings):
         return f"LSTMs of width {self.hidden}"
 
 
-AnyEncoder = Encoder | Bare | Recurrent
+class Pooled(Settings):
+    """Hidden states of a speech encoder, pooled over real frames, and a linear head: no mixer.
+
+    Layout: "pooled". With DistilHuBERT it is the system of arXiv 2512.23435.
+    """
+
+    kind: Literal["pooled"] = "pooled"
+    pooling: Literal["attentive", "mean"] = "attentive"
+    dropout: Fraction = 0.1
+
+    @property
+    def subsampling(self) -> int:
+        """Frames to one encoder frame."""
+        return 1
+
+    @property
+    def summary(self) -> str:
+        """What a table's heading says of it."""
+        return f"hidden states, {self.pooling} pooling"
+
+
+AnyEncoder = Encoder | Bare | Recurrent | Pooled
+
+
+class Focal(Settings):
+    """The focal loss of emotions; `gamma` 0 is the cross-entropy. See `bench.training.focal`."""
+
+    gamma: Annotated[float, Field(ge=0)] = 0.0
+    adaptive: bool = False  # each class's gamma follows its recall, up to this one
+
+
+class Lora(Settings):
+    """Low-rank adaptation of what was trained before; `rank` 0 is none. See `bench.model.lora`."""
+
+    rank: Annotated[int, Field(ge=0)] = 0
+    alpha: Positive = 16.0  # what is added to a weight is scaled by this over the rank
 
 
 Weight = Annotated[float, Field(ge=0)]
@@ -291,6 +359,10 @@ class Recipe(Settings):
     temperature: Later[Annotated[float, Field(gt=0)]] = 2.0  # of the teacher's and the students' logits
     logit_weight: Later[Weight] = 1.0  # of the divergence from a teacher's probabilities
     feature_weight: Later[Weight] = 1.0  # of the squared distance to a teacher's pooled vector
+    waveform: Later[WaveformAugmentation] = WaveformAugmentation()
+    focal: Later[Focal] = Focal()
+    lora: Later[Lora] = Lora()
+    start: Later[str] = ""  # id of the run whose weights training starts from; "": random ones
 
     def settled(self) -> Recipe:
         """The same, with what its sampler does not use as it is by default: one training has one id."""
@@ -312,6 +384,9 @@ class Recipe(Settings):
             "" if self.sampler == "uniform" else f"{self.sampler.replace('_', '-')} sampling",
             f"learns {beside} beside" if beside else "",
             f"taught by {teachers}" if teachers else "",
+            ("adaptive " if self.focal.adaptive else "") + "focal loss" if self.focal.gamma else "",
+            f"starts from {self.start[:8]}" if self.start else "",
+            f"adapted at rank {self.lora.rank}" if self.lora.rank else "",
         ]
         return "; ".join(filter(None, parts))
 

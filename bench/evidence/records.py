@@ -99,11 +99,12 @@ class Label(Settings):
 
 
 class Parameters(Settings):
-    """Trained parameters, counted."""
+    """Parameters of a model as it is shipped, low-rank updates merged."""
 
     total: Count
     mixers: Count
     feedforward_width: Count
+    trained: Count | None = None  # numbers learned, low-rank updates included; None: all of the total
 
 
 class Epoch(Settings):

@@ -22,6 +22,7 @@ from bench.errors import SuiteError
 from bench.export.card import StateTensor
 from bench.export.graph import OPEN
 from bench.model.streaming import StreamingRecogniser
+from bench.model.tuned import is_tuned
 from bench.training.checkpoint import Trained
 from bench.training.losses import parts
 
@@ -34,6 +35,11 @@ class Scaled(nn.Module):
 
     def __init__(self, trained: Trained) -> None:
         super().__init__()
+        if is_tuned(trained.cell.features):
+            raise SuiteError(
+                "export: a model that trained its own speech encoder hears samples, which no exported file "
+                "does; export one of log-mels or cepstra"
+            )
         if trained.normaliser is None:
             raise SuiteError(
                 "export: a model of frozen encoders cannot run without them, and they are no part of its "

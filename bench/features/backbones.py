@@ -39,8 +39,12 @@ class Backbone(nn.Module):
     padded_to = 0  # frames that it computes for a window, however short
 
     def prepare(self, clip: Tensor) -> Tensor:
-        """What is done to a whole clip (N,) before it is cut into windows; (N,)."""
+        """What is done to a whole clip (…, N) before it is cut into windows; (…, N)."""
         return clip
+
+    def unfreeze(self, convolutions: bool) -> None:
+        """Let it be trained, with its first convolutions or without."""
+        raise NotImplementedError
 
     def forward(self, windows: Sequence[Tensor], every: bool) -> tuple[Tensor, ...]:
         """The outputs (B, T, D) of all transformer layers, or of the last alone, for windows (N_i,).
@@ -48,6 +52,11 @@ class Backbone(nn.Module):
         The last is the model's output, after its final norm. Frames beyond a window's own say nothing.
         """
         raise NotImplementedError
+
+    def unpadded(self, batch: Tensor, every: bool) -> tuple[Tensor, ...]:
+        """The same of clips that fill a batch (B, N), which nothing but N is asked of."""
+        frames = 1 + (batch.shape[1] - RECEPTIVE_FIELD) // HOP
+        return tuple(layer[:, :frames] for layer in self(list(batch), every))
 
 
 class ClipwiseNorm(nn.Module):
@@ -60,11 +69,12 @@ class ClipwiseNorm(nn.Module):
         self.samples: list[int] = []  # of each clip; set before each pass
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(B, C, T), normalised in place, which needs no gradient."""
-        for clip, samples in zip(hidden, self.samples, strict=True):
-            real = clip[:, : (samples - self.kernel) // self.stride + 1]
-            real.copy_(self.norm(real[None])[0])
-        return hidden
+        """(B, C, T) of clips of these lengths, zero where padded; without any all fill the batch."""
+        if not self.samples:
+            return self.norm(hidden)
+        frames = [(samples - self.kernel) // self.stride + 1 for samples in self.samples]
+        rows = [self.norm(clip[None, :, :real]) for clip, real in zip(hidden, frames, strict=True)]
+        return torch.cat([nn.functional.pad(row, (0, hidden.shape[2] - row.shape[2])) for row in rows])
 
 
 class Waves(Backbone):
@@ -84,7 +94,22 @@ class Waves(Backbone):
         """Mean 0 and variance 1 where the model wants it."""
         if not self.normalise:
             return clip
-        return (clip - clip.mean()) / (clip.var(unbiased=False) + NORM_FLOOR).sqrt()
+        mean, variance = clip.mean(-1, keepdim=True), clip.var(-1, unbiased=False, keepdim=True)
+        return (clip - mean) / (variance + NORM_FLOOR).sqrt()
+
+    def unfreeze(self, convolutions: bool) -> None:
+        """See `Backbone`. Its own masking of hidden states is switched off, and dropping of whole layers.
+
+        The one draws from NumPy's global stream, the other leaves out the states of what it drops.
+        """
+        self.model.config.apply_spec_augment = False
+        self.model.config.layerdrop = 0.0
+        self.requires_grad_(True)
+        mask = getattr(self.model, "masked_spec_embed", None)  # only where its configuration masks
+        if mask is not None:
+            mask.requires_grad_(False)
+        if not convolutions:
+            self.model.feature_extractor._freeze_parameters()
 
     def forward(self, windows: Sequence[Tensor], every: bool) -> tuple[Tensor, ...]:
         """See `Backbone`."""
@@ -98,6 +123,12 @@ class Waves(Backbone):
             mask = real.long().to(batch.device)
             return _layers(self.model(batch, attention_mask=mask, output_hidden_states=every), every)
 
+    def unpadded(self, batch: Tensor, every: bool) -> tuple[Tensor, ...]:
+        """See `Backbone`."""
+        if self.clipwise is not None:
+            self.clipwise.samples = []
+        return _layers(self.model(batch, output_hidden_states=every), every)
+
 
 class Whisper(Backbone):
     """Whisper's encoder, on the log-mel of its own feature extractor."""
@@ -108,6 +139,13 @@ class Whisper(Backbone):
         """`extractor`: a WhisperFeatureExtractor."""
         super().__init__()
         self.encoder, self.extractor = encoder, extractor
+
+    def unfreeze(self, convolutions: bool) -> None:
+        """See `Backbone`; positions are fixed sinusoids."""
+        self.requires_grad_(True)
+        self.encoder.embed_positions.requires_grad_(False)
+        for first in (self.encoder.conv1, self.encoder.conv2):
+            first.requires_grad_(convolutions)
 
     def forward(self, windows: Sequence[Tensor], every: bool) -> tuple[Tensor, ...]:
         """See `Backbone`."""

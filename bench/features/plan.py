@@ -74,6 +74,10 @@ def decide(
     store = recordings(manifest, folders.cache, skip_bad=folders.skip_bad)
     planned = Cached.of(manifest, features, folders.cache)
     subject = f"{manifest.corpus}: hidden states of {_names(features)}"
+    if features.tuned != "nothing":
+        if folders.feature_plan == "cache":
+            raise SuiteError(f"{subject} change as the encoder is trained; choose --feature-plan fly or auto")
+        return Decision("fly", f"{subject} are computed by each student, which trains the encoder")
     if folders.feature_plan != "fly" and planned.complete():
         return Decision("cache", f"{subject} are cached")
     every = speech_bytes(features, store.frames.values()) + text_bytes(features, manifest)
@@ -126,7 +130,8 @@ def open_source(manifest: Manifest, features: AnyFeatures, folders: Folders, dev
     """
     if not isinstance(features, Pretrained):
         return Source(feature_cache.prepare(manifest, features, folders.cache, skip_bad=folders.skip_bad))
-    planned = None if folders.feature_plan == "fly" else Cached.of(manifest, features, folders.cache)
+    fly = folders.feature_plan == "fly" or features.tuned != "nothing"
+    planned = None if fly else Cached.of(manifest, features, folders.cache)
     if planned is None or (folders.feature_plan == "auto" and not planned.complete()):
         store = recordings(manifest, folders.cache, skip_bad=folders.skip_bad)
         return Source(store, encoders=Encoders.load(features, folders.models), plan="fly")

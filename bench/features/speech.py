@@ -82,6 +82,12 @@ class SpeechEncoder(Frozen):
         `waveforms`: clips (N_i,) at 16 kHz, or rows of (B, N) of which the first `lengths` samples are real.
         float32, or what autocast makes of it. SuiteError for a clip without samples.
         """
+        return self.encode(waveforms, lengths)
+
+    def encode(
+        self, waveforms: Sequence[Tensor] | Tensor, lengths: Sequence[int] | Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The same, with gradients where they are wanted."""
         clips = self._clips(waveforms, lengths)
         frames = [frames_of(len(clip)) for clip in clips]
         states = None
@@ -94,6 +100,10 @@ class SpeechEncoder(Frozen):
         assert states is not None
         mask = torch.arange(max(frames)) < torch.tensor(frames)[:, None]
         return states, mask.to(states.device)
+
+    def unpadded(self, batch: Tensor) -> Tensor:
+        """States (B, T, L, D) of clips (B, N) that fill a batch, N at most 30 s; with gradients."""
+        return self._chosen(self.backbone.unpadded(self.backbone.prepare(batch), self._every()))
 
     def _clips(
         self, waveforms: Sequence[Tensor] | Tensor, lengths: Sequence[int] | Tensor | None
@@ -111,11 +121,17 @@ class SpeechEncoder(Frozen):
 
     def _encode(self, windows: list[Window]) -> Tensor:
         """States (P, T, L, D) of windows."""
-        one = self.extractor.num_layers if self.layers == "last" else self.layers
-        outputs = self.backbone([window.samples for window in windows], one != self.extractor.num_layers)
-        chosen = [outputs[one - 1]] if isinstance(one, int) and len(outputs) > 1 else outputs
-        longest = max(window.frames for window in windows)
-        return torch.stack([layer[:, :longest] for layer in chosen], dim=2)
+        states = self._chosen(self.backbone([window.samples for window in windows], self._every()))
+        return states[:, : max(window.frames for window in windows)]
+
+    def _every(self) -> bool:
+        """Whether more than the last layer is asked for."""
+        return self.layers not in ("last", self.extractor.num_layers)
+
+    def _chosen(self, outputs: tuple[Tensor, ...]) -> Tensor:
+        """The layers (B, T, L, D) that are asked for, of those (B, T, D) that were computed."""
+        one = isinstance(self.layers, int) and len(outputs) > 1
+        return torch.stack([outputs[int(self.layers) - 1]] if one else list(outputs), dim=2)
 
 
 def _passes(clips: Sequence[Tensor], padded_to: int) -> Iterator[list[Window]]:

@@ -26,7 +26,9 @@ from bench.config import (
     Engine,
     Features,
     OpBackend,
+    Pooled,
     Precision,
+    Pretrained,
     ProfileTarget,
     Profiling,
     Recurrent,
@@ -141,10 +143,12 @@ def senseless(
     way: Way, target: ProfileTarget, features: AnyFeatures, encoder: AnyEncoder, device: str
 ) -> str:
     """Why such a cell means nothing; empty where it does."""
-    if target in ("mixer", "fla_layer") and isinstance(encoder, Recurrent):
-        return "a recurrent encoder holds no mixer"
+    if target in ("mixer", "fla_layer") and isinstance(encoder, Recurrent | Pooled):
+        return f"a {encoder.kind} encoder holds no mixer"
     if target == "fla_layer" and way.backend != "fla":
         return "a layer of fla runs on backend fla"
+    if isinstance(features, Pretrained) and features.tuned != "nothing":
+        return "a speech encoder that is trained with its reader is timed as a whole, once exported"
     if target == "model" and not isinstance(features, Features):
         return "target model needs log-mel features"
     if way.work in STREAMS and (target != "mixer" or way.batch != 1 or way.engine != "eager"):

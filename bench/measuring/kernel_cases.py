@@ -18,7 +18,7 @@ from typing import get_args
 import torch
 
 import mixers
-from bench.config import AnyEncoder, Direction, KernelScope, Recurrent
+from bench.config import AnyEncoder, Direction, KernelScope, Pooled, Recurrent
 from bench.errors import SuiteError
 from bench.evidence.kernels import KernelCase
 from bench.model import layout
@@ -82,7 +82,7 @@ def kernels_of(name: str, direction: Direction) -> frozenset[Kernel]:
 
 
 def kernels_of_layout(text: str, direction: Direction, encoder: AnyEncoder) -> frozenset[Kernel]:
-    """The same of every mixer in a layout; none in a recurrent model, which holds no mixer."""
-    if isinstance(encoder, Recurrent):
+    """The same of every mixer in a layout; none where the encoder holds no mixer."""
+    if isinstance(encoder, Recurrent | Pooled):
         return frozenset()
     return frozenset().union(*(kernels_of(name, direction) for name in layout.parse(text)))

@@ -54,6 +54,7 @@ SIZES: dict[str, MadeKind] = {  # published encoders, and what one of their size
     "microsoft/wavlm-large": "wavlm",
     "facebook/wav2vec2-large-lv60": "wav2vec2",
     "facebook/hubert-large-ll60k": "hubert",
+    "ntu-spml/distilhubert": "distilhubert",
     "facebook/wav2vec2-xls-r-300m": "xlsr",
     "openai/whisper-large-v3": "whisper",
     "google-bert/bert-large-uncased": "bert",

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 import mixers
-from bench.config import Features, Pretrained, Recurrent
+from bench.config import Features, Pooled, Pretrained, Recurrent
 from bench.errors import SuiteError
 from bench.evidence import speech
 from bench.evidence.records import Shape
@@ -102,7 +102,7 @@ def build(shape: Shape) -> Subject:
 
 def layer(shape: Shape) -> mixers.TokenMixer:
     """The mixer of a shape, in its precision and on its device; weights from the global random stream."""
-    assert not isinstance(shape.encoder, Recurrent)  # `cells` plans no mixer for it
+    assert not isinstance(shape.encoder, Recurrent | Pooled)  # `cells` plans no mixer for it
     built = mixer.build(shape.system.layout, shape.encoder, shape.system.direction)
     return built.to(shape.device_kind, number(shape))
 
@@ -140,7 +140,7 @@ def _mixer(shape: Shape) -> Subject:
 
 def _fla_layer(shape: Shape) -> Subject:
     """The published layer at the width of the encoder; ragged batches would need its own way of packing."""
-    assert not isinstance(shape.encoder, Recurrent)
+    assert not isinstance(shape.encoder, Recurrent | Pooled)
     if shape.device_kind != "cuda":
         raise SuiteError("target fla_layer runs fla's kernels, which need device cuda")
     if shape.utterances_s:

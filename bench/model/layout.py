@@ -3,6 +3,7 @@
     "softmax"              softmax in every layer
     "mamba2*3 softmax"     three Mamba-2 layers, then one softmax layer: the Mamba hybrid
     "reslstm_sa"           a whole model, which holds no mixer and stands alone
+    "pooled"               a speech encoder's hidden states, pooled: likewise
 
 A pattern shorter than the encoder repeats until it fills it. A hybrid is a layout, not a mixer.
 """
@@ -13,7 +14,7 @@ import re
 from itertools import groupby
 
 import mixers
-from bench.config import AnyEncoder, Recurrent, System
+from bench.config import AnyEncoder, AnyFeatures, Pooled, Pretrained, Recurrent, System
 from bench.errors import SuiteError
 from bench.evidence.records import Label
 
@@ -21,7 +22,9 @@ HYBRID = "mamba2*3 softmax"
 WHOLE = {
     "reslstm_sa": Label(text="ResLSTM-SA", mixers=("reslstm_sa",), paper="arXiv 2606.03359"),
     "lstm_sa": Label(text="LSTM-SA", mixers=("lstm_sa",), paper="arXiv 2606.03359"),
+    "pooled": Label(text="Pooled states", mixers=("pooled",), paper="arXiv 2512.23435"),
 }
+POOLED = "pooled"
 _TOKEN = re.compile(r"(?P<name>[A-Za-z][\w.-]*)(?:\*(?P<count>[1-9]\d{0,2}))?")
 
 
@@ -71,10 +74,20 @@ def expand(layout: str, num_layers: int) -> tuple[str, ...]:
 def check(system: System, encoder: AnyEncoder) -> None:
     """SuiteError where a system cannot be built in this encoder.
 
-    Whole models need the recurrent one, which holds nothing else; their LSTMs run forward.
+    Whole models need the encoder that holds nothing else, recurrent or pooled. LSTMs run forward; a speech
+    encoder hears the whole utterance.
     """
     name = canonical(system.layout)
-    whole = ", ".join(WHOLE)
+    if isinstance(encoder, Pooled) != (name == POOLED):
+        raise SuiteError(
+            f"layout {name!r}: hidden states that are pooled meet no mixer, so that layout 'pooled' and a "
+            "pooled encoder go together; train them with `serbench run mobile`"
+        )
+    if name == POOLED:
+        if system.direction != "bidirectional":
+            raise SuiteError(f"layout {name!r} has no direction; choose --directions bidirectional")
+        return
+    whole = ", ".join(other for other in WHOLE if other != POOLED)
     if name not in WHOLE:
         if isinstance(encoder, Recurrent):
             raise SuiteError(f"layout {name!r}: a recurrent model holds no mixer; choose from {whole}")
@@ -87,10 +100,14 @@ def check(system: System, encoder: AnyEncoder) -> None:
         raise SuiteError(f"layout {name!r}: its LSTMs run forward only; choose --directions causal")
 
 
-def label(layout: str) -> Label:
-    """How the layout is shown in tables and figures."""
+def label(layout: str, features: AnyFeatures | None = None) -> Label:
+    """How the layout is shown in tables and figures; pooled states by the name of their speech encoder."""
     if canonical(layout) in WHOLE:
-        return WHOLE[canonical(layout)]
+        known = WHOLE[canonical(layout)]
+        if canonical(layout) != POOLED or not isinstance(features, Pretrained):
+            return known
+        speech = features.speech.name.rpartition("/")[2]
+        return known.model_copy(update={"text": f"{speech}, pooled"})
     runs = [(mixers.info(name), len(list(run))) for name, run in groupby(parse(canonical(layout)))]
     parts = [entry.label if count == 1 else f"{entry.label} ×{count}" for entry, count in runs]
     papers = dict.fromkeys(entry.paper for entry, _ in runs if entry.paper)

@@ -70,13 +70,15 @@ def build(
     features: config.AnyFeatures, encoder: config.AnyEncoder, system: config.System, num_outputs: int
 ) -> Model:
     """An untrained model, drawn from torch's global random stream; SuiteError where the parts do not fit."""
-    from bench.model import bare, layout, recogniser, recurrent
+    from bench.model import bare, layout, pooled, recogniser, recurrent
 
     layout.check(system, encoder)
     if isinstance(encoder, config.Recurrent):
         return recurrent.build(features, encoder, system, num_outputs)
     if isinstance(encoder, config.Bare):
         return bare.build(features, encoder, system, num_outputs)
+    if isinstance(encoder, config.Pooled):
+        return pooled.build(features, encoder, num_outputs)
     assert isinstance(encoder, config.Encoder)
     return recogniser.build(features, encoder, system, num_outputs)
 

@@ -1,7 +1,8 @@
-"""Attentive pooling: from frames to one vector an utterance, over real frames alone.
+"""Pooling: from frames to one vector an utterance, over real frames alone.
 
     AttentivePooling   a_t = softmax_t(wᵀ tanh(W x_t)); μ = Σ a_t x_t; σ = sqrt(Σ a_t (x_t − μ)²); [μ; σ]
     QueryPooling       a_t = softmax_t(qᵀ x_t); Σ a_t x_t
+    MeanPooling        the mean of x_t
 
 The first is statistics pooling, Okabe et al. 2018, eq. 5 and 6 (arXiv 1803.10963); the second is that of
 arXiv 2603.15120, whose product is unscaled.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mixers.contract import silence
 from mixers.parts import wide
 
 
@@ -50,6 +52,16 @@ class QueryPooling(nn.Module):
         """Weighted mean of the real frames."""
         weights = masked_softmax(self.query(x).squeeze(-1), mask).to(x.dtype)
         return (weights.unsqueeze(1) @ x).squeeze(1)
+
+
+class MeanPooling(nn.Module):
+    """(B, T, D) and mask (B, T) → (B, D)."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Mean of the real frames; zeros of none."""
+        if mask is None:
+            return x.mean(1)
+        return silence(x, mask).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:

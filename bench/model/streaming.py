@@ -124,7 +124,8 @@ def _body(model: Model) -> _Body:
     if isinstance(model, Recogniser) and isinstance(model.encoder.front, Subsampling):
         return _Encoded(model, model.encoder.front)
     raise SuiteError(
-        "stream: a model of frozen encoders hears whole utterances; train one of log-mels or cepstra"
+        "stream: a model of a pretrained speech encoder hears whole utterances; "
+        "train one of log-mels or cepstra"
     )
 
 

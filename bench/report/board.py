@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bench.report import findings, headline, units
+from bench.report import arousal, findings, headline, units
 from bench.report.costs import costs
 from bench.report.sections import scope, tested_emotions, title
 
@@ -180,6 +180,7 @@ def _notes(rows: pd.DataFrame, machines: Sequence[tuple[str, pd.DataFrame]]) -> 
     ranked = rows[rows["comparable"]]
     measure = headline.of(rows)
     found = [_power(ranked, measure), _spread(ranked, measure)]
+    found += [arousal.sentence(row) for _, row in ranked.head(1).iterrows()]
     found += [f"Latency and memory: {name}." for name, _ in machines[:1]]
     return [text for text in found if text]
 

@@ -144,7 +144,8 @@ def _input(features: AnyFeatures) -> str:
         kinds = f"{features.num_mfcc} MFCCs and {features.num_chroma} chroma"
         return f"{rate}, {kinds} every {features.hop_ms:.0f} ms"
     text = f" and {features.text.name} on the transcript" if features.text else ""
-    return f"{rate}, hidden states of {features.speech.name}{text}, frozen"
+    how = "frozen" if features.tuned == "nothing" else "trained"
+    return f"{rate}, hidden states of {features.speech.name}{text}, {how}"
 
 
 def _parameters(run: RunRecord) -> str:

@@ -26,6 +26,7 @@ from bench.evidence.records import Ceilings, Label, ProfileRecord, RunRecord
 from bench.evidence.speech import speech_s
 from bench.evidence.store import Store
 from bench.report import units
+from bench.report.arousal import arousal_columns
 from bench.report.comparisons import Compared, Key, comparisons
 from bench.report.contrasts import DIFFERENCES, RANKS, SPREAD, contrasts, spread_columns
 from bench.report.grouping import group_rows
@@ -52,7 +53,8 @@ def accuracy_table(store: Store, baseline: str = BASELINE) -> pd.DataFrame:
     Of the headline score, which orders the rows (UAR, or ccc where attributes alone are trained): delta,
     delta_low, delta_high, p, p_adjusted and detectable (less the baseline's in the same direction, paired:
     `bench.evidence.differences`), rank_group, rank_low and rank_high (`bench.evidence.ranks`), sd_speakers,
-    sd_seeds and sd_both (`bench.evidence.spread`). Empty where there are no runs.
+    sd_seeds and sd_both (`bench.evidence.spread`). arousal_clustering with _low and _high: of its errors
+    (`bench.report.arousal`). Empty where there are no runs.
     """
     return accuracy_of(store, store.runs(), baseline)
 
@@ -104,6 +106,7 @@ def _accuracy_rows(compared: Compared, baseline: str) -> list[dict[str, Any]]:
         | _score_columns(found.get(key, {}), compared.runs[0].emotions)
         | contrasted.get(key, dict.fromkeys((*DIFFERENCES, *RANKS), np.nan))
         | _spread_columns(compared.scored[key])
+        | arousal_columns(compared.scored[key], compared.runs[0].synthetic)
         for key in compared.scored
     ]
 

@@ -7,6 +7,7 @@ trained.recognise(waveform, "so what")  # of a model that reads what is said
 trained.model(*trained.hear(waveform))  # outputs as they leave the model
 
 Frozen encoders are no part of a checkpoint: they are loaded by name, and refused where their digest differs.
+One that was trained is, with low-rank updates merged; its files say how it is built.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ from bench.evidence.store import atomic
 from bench.features.encoders import Encoders, Heard
 from bench.features.hub import first_line
 from bench.features.normaliser import Normaliser
+from bench.features.speech import SpeechEncoder
 from bench.features.transform import transform
-from bench.model.model import Model, build
+from bench.model.lora import merged
+from bench.model.model import Model
+from bench.model.tuned import is_tuned, whole
 from bench.training.losses import parts
 
 
@@ -74,6 +78,8 @@ class Trained:
         samples = torch.from_numpy(waveform)
         if self.encoders is not None:
             return self.encoders(samples[None], torch.ones(1, len(samples), dtype=torch.bool), [transcript])
+        if is_tuned(self.cell.features):
+            return Heard(samples[None], torch.ones(1, len(samples), dtype=torch.bool))
         assert self.normaliser is not None
         frames = np.asarray(self.normaliser(transform(self.cell.features)(samples).numpy()), np.float32)
         return Heard(torch.from_numpy(frames)[None], torch.ones(1, len(frames), dtype=torch.bool))
@@ -90,7 +96,7 @@ def save(
     """Write a checkpoint atomically; `normaliser` is None for hidden states."""
     content = {
         "cell": cell.model_dump_json(),
-        "weights": {name: value.cpu() for name, value in weights.items()},
+        "weights": {name: value.cpu() for name, value in merged(weights, cell.recipe.lora).items()},
         **_statistics(normaliser),
         "emotions": list(emotions),
         "attributes": list(attributes),
@@ -111,20 +117,21 @@ def load(path: Path, models: Path | None = None) -> Trained:
     `models` holds pretrained encoders (None: SER_MODELS); SuiteError where those of the checkpoint are not
     there, or others stand under their name.
     """
-    trained = load_model(path)
+    trained = load_model(path, models)
     features = trained.cell.features
-    if not isinstance(features, Pretrained):
+    if not isinstance(features, Pretrained) or is_tuned(features):
         return trained
     return replace(trained, encoders=Encoders.load(features, models))
 
 
-def load_model(path: Path) -> Trained:
+def load_model(path: Path, models: Path | None = None) -> Trained:
     """`load` without frozen encoders: for who has heard already."""
     content = _read(path)
     with _of_this_version(path):
         cell = Cell.model_validate_json(content["cell"])
         num_outputs = sum(parts(cell.recipe, len(content["emotions"])))
-        model = build(cell.features, cell.encoder, cell.system, num_outputs)
+        speech = _untrained(cell, models)
+        model = whole(cell.features, cell.encoder, cell.system, num_outputs, speech)
         model.load_state_dict(content["weights"])
         hidden = isinstance(cell.features, Pretrained)
         normaliser = None if hidden else Normaliser(content["mean"].numpy(), content["std"].numpy())
@@ -172,3 +179,10 @@ def _of_this_version(path: Path) -> Iterator[None]:
         raise SuiteError(
             f"{path}: not a checkpoint of this version of serbench ({first_line(error)})"
         ) from error
+
+
+def _untrained(cell: Cell, models: Path | None) -> SpeechEncoder | None:
+    """The speech encoder that a cell trains, as its files have it; None where it trains none."""
+    if not isinstance(cell.features, Pretrained) or not is_tuned(cell.features):
+        return None
+    return SpeechEncoder.load(cell.features.speech, cell.features.layers, models)

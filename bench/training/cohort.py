@@ -26,11 +26,15 @@ from bench.evidence import concordance, metrics
 from bench.evidence.metrics import Scores
 from bench.evidence.records import Epoch, Status
 from bench.features.encoders import Heard
-from bench.model.model import Encoded, build
-from bench.training import losses, ranks, samplers, streams
+from bench.features.speech import SpeechEncoder
+from bench.model.lora import trained
+from bench.model.model import Encoded
+from bench.model.tuned import whole
+from bench.training import losses, ranks, samplers, starting, streams
 from bench.training.attribute_sums import AttributeSums
 from bench.training.curriculum import stage
 from bench.training.distillation import Learner, Taught, Teacher
+from bench.training.focal import ClassRecall
 from bench.training.listening import Listening
 from bench.training.optimiser import Plateau, optimiser, schedule
 from bench.training.split import Batch
@@ -42,11 +46,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Lessons:
-    """What a cohort has beside its labels: targets of further tasks, a teacher, what spreads batches."""
+    """What a cohort has beside its labels.
+
+    Targets of further tasks, a teacher, what spreads batches, and the weights of an earlier run to start from
+    (`bench.training.starting`).
+    """
 
     targets: Targets | None = None
     teacher: Teacher | None = None
     spread: Spread | None = None
+    start: dict[str, Tensor] | None = None
 
 
 LABELS_ALONE = Lessons()
@@ -56,20 +65,31 @@ class Student(nn.Module):
     """One system in training: its model, its learning curve, and its best weights so far."""
 
     def __init__(
-        self, cell: Cell, num_emotions: int, targets: Targets | None = None, teacher: Teacher | None = None
+        self,
+        cell: Cell,
+        num_emotions: int,
+        lessons: Lessons = LABELS_ALONE,
+        speech: SpeechEncoder | None = None,
     ) -> None:
-        """The weights are drawn from a stream named by the seed alone.
+        """The weights are drawn from a stream named by the seed alone, or are those to start from.
 
-        `targets` are those of further tasks, where the recipe has any.
+        `speech` is the encoder that a student of tuned features gets a copy of.
         """
         super().__init__()
         self.recipe = cell.recipe
         self.parts = losses.parts(cell.recipe, num_emotions)
         with streams.drawing_from("weights", cell.seed):
-            self.model = build(cell.features, cell.encoder, cell.system, sum(self.parts))
+            self.model = whole(cell.features, cell.encoder, cell.system, sum(self.parts), speech)
+            self.sizes = self.model.parameter_counts()
+            starting.begin(self.model, cell.recipe, lessons.start)
+        learned = trained(self.model.parameters())
+        if learned != self.sizes.total:
+            self.sizes = self.sizes.model_copy(update={"trained": learned})
+        targets, teacher = lessons.targets, lessons.teacher
         with streams.drawing_from("heads", cell.seed):
             self.heads = None if targets is None else Heads(self.model, cell, targets)
             self.learner = None if teacher is None else Learner(self.model, teacher, cell.recipe)
+        self.recall = ClassRecall(num_emotions) if cell.recipe.focal.adaptive else None
         self.confusion = MulticlassConfusionMatrix(num_emotions)
         self.attribute_sums = AttributeSums(self.parts[1])
         self.status: Status = "ok"
@@ -213,13 +233,10 @@ class Cohort(lightning.LightningModule):
         """
         super().__init__()
         self.automatic_optimization = False
-        guide = samplers.guide(cells[0])
+        guide, speech = samplers.guide(cells[0]), listening.speech
         taking_part = {cell.id: cell for cell in (*cells, *([guide] if guide else []))}
         self.students = nn.ModuleDict(
-            {
-                name: Student(cell, num_emotions, lessons.targets, lessons.teacher)
-                for name, cell in taking_part.items()
-            }
+            {name: Student(cell, num_emotions, lessons, speech) for name, cell in taking_part.items()}
         )
         self.recipe: Recipe = cells[0].recipe
         self.guide, self.spread = guide.id if guide else "", lessons.spread
@@ -285,7 +302,7 @@ class Cohort(lightning.LightningModule):
             self.spread.note(batch.positions, encoded.pooled)
         with self._precision():
             further = student.further_losses(outputs, encoded, batch.positions, taught)
-        loss = self._loss(outputs, batch, further)
+        loss = self._loss(student, outputs, batch, further)
         value = loss.item()
         if not math.isfinite(value):
             student.fail("diverged", f"loss became {value} in epoch {self.current_epoch}")
@@ -295,8 +312,8 @@ class Cohort(lightning.LightningModule):
         for name, one in further.items():
             student.further.setdefault(name, []).append(one.item())
 
-    def _loss(self, outputs: Tensor, batch: Batch, further: dict[str, Tensor]) -> Tensor:
-        """The weighted sum of all losses in the epoch's stage."""
+    def _loss(self, student: Student, outputs: Tensor, batch: Batch, further: dict[str, Tensor]) -> Tensor:
+        """The weighted sum of all losses of a student in the epoch's stage."""
         epoch, recipe = self.current_epoch, self.recipe
         now, balanced = stage(recipe, epoch), samplers.batching(recipe, epoch) != "uniform"
         class_weights = torch.ones_like(self.class_weights) if balanced else self.class_weights
@@ -306,7 +323,7 @@ class Cohort(lightning.LightningModule):
             "logits": recipe.logit_weight,
             "features": recipe.feature_weight,
         }
-        total = losses.loss(outputs, batch, recipe, class_weights, now)
+        total = losses.loss(outputs, batch, recipe, class_weights, now, student.recall)
         return total + sum(weights[name] * one for name, one in further.items())
 
     def _forward(self, student: Student, heard: Heard) -> tuple[Tensor, Encoded]:

@@ -13,6 +13,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.environments import LightningEnvironment
+from torch import Tensor
 
 from bench.config import Cell
 from bench.evidence.store import atomic
@@ -46,17 +48,19 @@ def fit(
     on_epoch: OnEpoch,
     encoders: Encoders | None = None,
     teacher: Trained | None = None,
+    start: dict[str, Tensor] | None = None,
 ) -> Cohort:
     """Train every student to the end of the recipe, from the checkpoint in `folder` if there is one.
 
-    `normaliser` is None for hidden states; `encoders` run on the batches where these hold samples.
-    `teacher` is one that the recipe learns from.
+    `normaliser` is None for hidden states; `encoders` run on the batches where these hold samples, or are
+    what students train. `teacher` is one that the recipe learns from; `start` an earlier run's weights
+    (`bench.training.starting`).
     """
     _quieten_lightning()
     recipe = cells[0].recipe
     steps = recipe.epochs * -(-len(train) // (recipe.batch_size * recipe.accumulate))
     heard = listening.build(cells[0], normaliser, encoders)
-    lessons = _lessons(cells[0], train, heard, normaliser, teacher)
+    lessons = replace(_lessons(cells[0], train, heard, normaliser, teacher), start=start)
     cohort = Cohort(list(cells), heard, train.class_weights(), len(train.emotions), steps, lessons)
     last = folder / "last.ckpt"
     trainer = lightning.Trainer(
@@ -131,7 +135,8 @@ class Data(lightning.LightningDataModule):
         place = (self.cell.seed, self.trainer.current_epoch)
         groups = samplers.groups(self.cell.recipe, self.train, *place, self.spread)
         seed, heard = streams.number("crops", *place), self.heard
-        batches = Batches(self.train, groups, self.crop_frames, seed, heard.hop, heard.field)
+        waveform = self.cell.recipe.waveform
+        batches = Batches(self.train, groups, self.crop_frames, seed, heard.hop, heard.field, waveform)
         return self._loader(batches, self._trained())
 
     def val_dataloader(self) -> Loader:

@@ -25,9 +25,9 @@ from bench.features import cache as feature_cache
 from bench.features import plan as feature_plan
 from bench.folders import Folders
 from bench.model import layout
-from bench.training import ranks, teachers
+from bench.training import ranks, starting, teachers
 from bench.training.job import Job
-from bench.training.listening import check_augmentation
+from bench.training.listening import check_augmentation, read_with
 from bench.training.losses import require_targets
 from bench.training.run import require_cell, run_missing, write_failed
 from bench.training.workers import Outcome, Workers
@@ -181,6 +181,7 @@ def look(plan: Plan, folders: Folders) -> Grid:
     check_augmentation(plan.features, plan.recipe)
     planned = cells(plan, manifest_of)
     todo = jobs(plan, planned, Store(folders.results))
+    starting.check([cell for job in todo for cell in job.cells], folders.results, folders.models)
     for corpus in _corpora(todo):
         require_targets(plan.recipe, manifest_of(corpus))
         for warning in manifest_of(corpus).warnings if ranks.first() else ():
@@ -188,7 +189,7 @@ def look(plan: Plan, folders: Folders) -> Grid:
     for job in todo:
         first, utterances = job.cells[0], manifest_of(job.cells[0].task.corpus)
         require_cell(first, utterances)
-        teachers.teacher(first, utterances.emotions, Store(folders.results))
+        teachers.teacher(first, utterances.emotions, Store(folders.results), folders.models)
     if ranks.first():
         outline.write(folders, plan.name, [outlined(cell) for cell in planned])
     return Grid(plan, planned, todo, manifest_of)
@@ -200,7 +201,7 @@ def outlined(cell: Cell) -> outline.OutlinedCell:
     return outline.OutlinedCell(
         id=cell.id,
         cohort=Job("", (cell,)).name,
-        system=f"{layout.label(system.layout).text}, {system.direction}",
+        system=f"{layout.label(system.layout, cell.features).text}, {system.direction}",
     )
 
 
@@ -259,6 +260,7 @@ def _prepare(manifest: Manifest, plan: Plan, folders: Folders, cohorts: int) -> 
             feature_cache.prepare(manifest, plan.features, folders.cache, skip_bad=folders.skip_bad)
         return
     passes, where, decision = cohorts * (plan.recipe.epochs + 1), ranks.device_in_use(), None
+    folders = read_with(plan.recipe, folders)
     if ranks.first():
         decision = feature_plan.decide(manifest, plan.features, folders, passes, where)
         print(f"serbench: {decision.sentence}", file=sys.stderr)

@@ -6,11 +6,14 @@
 
 Log-mels and cepstra are augmented (these by `bench.training.speed` too) and normalised. Hidden states come
 either from the frozen encoders, which run here on the batch's samples, without gradient and in the recipe's
-precision, or from the cache, and are widened to that precision once. The encoders are no part of this
-module's weights: they stand in no checkpoint, and are resolved again by name and digest.
+precision, or from the cache, and are widened to that precision once. Students that train a speech encoder of
+their own hear the samples. The encoders are no part of this module's weights: they stand in no checkpoint,
+and are resolved again by name and digest.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +23,9 @@ from bench.errors import SuiteError
 from bench.features.backbones import HOP, RECEPTIVE_FIELD
 from bench.features.encoders import Encoders, Heard
 from bench.features.normaliser import Normaliser
+from bench.features.speech import SpeechEncoder
+from bench.folders import Folders
+from bench.model.tuned import is_tuned
 from bench.training.augmentation import augment
 from bench.training.speed import Player
 from bench.training.split import Batch
@@ -39,6 +45,11 @@ class Listening(nn.Module):
     def forward(self, batch: Batch, rng: torch.Generator | None = None) -> Heard:
         """`rng` (CPU) draws the augmentation; without it there is none. An empty batch stays as it is."""
         raise NotImplementedError
+
+    @property
+    def speech(self) -> SpeechEncoder | None:
+        """What students with a speech encoder of their own start from; None where they have none."""
+        return None
 
     def frames(self, seconds: float) -> int:
         """Frames in so many seconds."""
@@ -105,9 +116,34 @@ class Hidden(Listening):
             return encoders(batch.frames, batch.mask, batch.transcripts)
 
 
+class Samples(Listening):
+    """Samples (B, N) as they are, for students with a speech encoder of their own."""
+
+    slow_to_read = True
+    hop, field = HOP, RECEPTIVE_FIELD
+
+    def __init__(self, features: Pretrained, recipe: Recipe, encoders: Encoders) -> None:
+        super().__init__()
+        check_augmentation(features, recipe)
+        self.hop_ms = features.hop_ms
+        self.outside = (encoders.speech,)  # no submodule: every student has a copy of its own
+
+    @property
+    def speech(self) -> SpeechEncoder:
+        """See `Listening`."""
+        return self.outside[0]
+
+    def forward(self, batch: Batch, rng: torch.Generator | None = None) -> Heard:
+        """See `Listening`; whatever is augmented was so when it was read."""
+        return Heard(batch.frames, batch.mask)
+
+
 def build(cell: Cell, normaliser: Normaliser | None, encoders: Encoders | None = None) -> Listening:
     """What a cell's cohort hears; SuiteError where its augmentation cannot act on its features."""
     features, augmentation = cell.features, cell.recipe.augmentation
+    if isinstance(features, Pretrained) and is_tuned(features):
+        assert encoders is not None
+        return Samples(features, cell.recipe, encoders)
     if isinstance(features, Pretrained):
         return Hidden(features, cell.recipe, encoders)
     check_augmentation(features, cell.recipe)
@@ -117,8 +153,29 @@ def build(cell: Cell, normaliser: Normaliser | None, encoders: Encoders | None =
     return Normalised(augmentation, features.hop_ms, normaliser, player)
 
 
+def read_with(recipe: Recipe, folders: Folders) -> Folders:
+    """`folders` with the feature plan that augmented samples allow: on the fly, as no two passes are alike.
+
+    SuiteError where a cache is asked for.
+    """
+    if not recipe.waveform.chosen:
+        return folders
+    if folders.feature_plan == "cache":
+        raise SuiteError(
+            "hidden states of augmented waveforms differ from pass to pass and cannot be cached; "
+            "choose --feature-plan fly, or no effects"
+        )
+    return replace(folders, feature_plan="fly")
+
+
 def check_augmentation(features: AnyFeatures, recipe: Recipe) -> None:
     """SuiteError where a setting would act on features that it is not made for."""
+    if recipe.waveform.chosen and not isinstance(features, Pretrained):
+        flags = " ".join(f"--recipe.waveform.{name.replace('_', '-')} 0" for name in recipe.waveform.chosen)
+        raise SuiteError(
+            "augmentation of the waveform is for features of a pretrained speech encoder, as others are "
+            f"cached once; switch it off: {flags}"
+        )
     name, wanted, unfit = _unfit(features)
     chosen = [each for each, value in recipe.augmentation if value and each in unfit]
     if chosen:

@@ -3,6 +3,8 @@
     logits, scaled = outputs.split(parts(recipe, num_emotions), dim=1)       # (B, C), (B, 3)
     loss = emotion_weight · cross-entropy + attribute_weight · mean over attributes of (1 − CCC)
 
+The cross-entropy may be focal (`bench.training.focal`).
+
 Emotions that are not trained (`emotion_weight` 0) have no logits, attributes that are not (`attribute_weight`
 0) no outputs. 1 − CCC over the batch asks for the right spread as well as the right order, and gives a
 higher CCC than squared error does (Atmaja and Akagi 2020, arXiv 2003.10724).
@@ -20,6 +22,7 @@ from bench.corpora.manifest import Manifest
 from bench.errors import SuiteError
 from bench.training import ranks
 from bench.training.curriculum import EVEN
+from bench.training.focal import ClassRecall, focal_loss
 from bench.training.split import Batch
 
 
@@ -33,6 +36,11 @@ def require_targets(recipe: Recipe, manifest: Manifest) -> None:
     if not recipe.emotion_weight and not recipe.attribute_weight:
         raise SuiteError(
             "nothing to train: raise --recipe.emotion-weight or --recipe.attribute-weight above 0"
+        )
+    if recipe.focal.adaptive and not recipe.focal.gamma:
+        raise SuiteError(
+            "an adaptive focal loss follows recall up to --recipe.focal.gamma, which is 0; raise it or leave "
+            "--recipe.focal.adaptive out"
         )
     if recipe.attribute_weight and not manifest.attributes:
         raise SuiteError(
@@ -51,11 +59,19 @@ def require_targets(recipe: Recipe, manifest: Manifest) -> None:
         )
 
 
-def loss(outputs: Tensor, batch: Batch, recipe: Recipe, class_weights: Tensor, stage: Stage = EVEN) -> Tensor:
+def loss(
+    outputs: Tensor,
+    batch: Batch,
+    recipe: Recipe,
+    class_weights: Tensor,
+    stage: Stage = EVEN,
+    recall: ClassRecall | None = None,
+) -> Tensor:
     """The loss (scalar) of outputs (B, C + A); `class_weights` (C,) are used where the recipe says so.
 
-    `stage` multiplies the recipe's weights. Processes that share a batch all get the loss of the whole, with
-    the gradients of their own part.
+    `stage` multiplies the recipe's weights; `recall`, which an adaptive focal loss asks for, takes note of
+    the batch. Processes that share a batch all get the loss of the whole, with the gradients of their own
+    part.
     """
     outputs = ranks.gathered(outputs.float())
     labels, attributes = ranks.gathered(batch.labels), ranks.gathered(batch.attributes)
@@ -63,13 +79,24 @@ def loss(outputs: Tensor, batch: Batch, recipe: Recipe, class_weights: Tensor, s
     total = outputs.new_zeros(())
     if recipe.emotion_weight:
         weights = class_weights if recipe.class_weights else None
-        smoothing = recipe.label_smoothing
-        total = total + recipe.emotion_weight * stage.emotion * F.cross_entropy(
-            logits, labels, weights, label_smoothing=smoothing
-        )
+        emotion_loss = _emotion_loss(logits, labels, recipe, weights, recall)
+        total = total + recipe.emotion_weight * stage.emotion * emotion_loss
     if recipe.attribute_weight:
         total = total + recipe.attribute_weight * stage.attributes * concordance_loss(scaled, attributes)
     return total
+
+
+def _emotion_loss(
+    logits: Tensor, labels: Tensor, recipe: Recipe, weights: Tensor | None, recall: ClassRecall | None
+) -> Tensor:
+    gamma, smoothing = recipe.focal.gamma, recipe.label_smoothing
+    if not gamma:
+        return F.cross_entropy(logits, labels, weights, label_smoothing=smoothing)
+    gammas = logits.new_full(logits.shape[1:], gamma)
+    if recall is not None:
+        gammas = recall.gammas(gamma)
+        recall.update(logits, labels)
+    return focal_loss(logits, labels, gammas, weights, smoothing)
 
 
 def concordance_loss(predicted: Tensor, truth: Tensor) -> Tensor:

@@ -30,10 +30,11 @@ from bench.folders import Folders
 from bench.measuring import environment
 from bench.measuring.kernels import trust_recorded
 from bench.model import layout
-from bench.training import checkpoint, claims, ranks, samplers, scoring, streams, teachers
+from bench.training import checkpoint, claims, ranks, samplers, scoring, starting, streams, teachers
 from bench.training.cohort import Student
 from bench.training.fit import OnEpoch, fit
 from bench.training.job import Job
+from bench.training.listening import read_with
 from bench.training.losses import require_targets
 from bench.training.split import Split
 from bench.training.tasks import require_tasks
@@ -94,8 +95,10 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
         normaliser = Normaliser.fit(data.source.store, list(train.table["utterance"]))
     cohort_name = f"cohort-{streams.number(*sorted(cell.id for cell in job.cells)):x}"
     training = folders.results / "checkpoints" / cohort_name
-    teacher = teachers.teacher(first, data.manifest.emotions, Store(folders.results))
-    cohort = fit(job.cells, train, dev, normaliser, training, on_epoch, data.source.encoders, teacher)
+    teacher = teachers.teacher(first, data.manifest.emotions, Store(folders.results), folders.models)
+    start = starting.weights(first, folders.results, folders.models, train.emotions)
+    encoders = data.source.encoders
+    cohort = fit(job.cells, train, dev, normaliser, training, on_epoch, encoders, teacher, start)
     splits = {"train": train, "dev": dev} | {name: data.split(name) for name in data.tests}
     common = {
         "utterances": {name: len(split) for name, split in splits.items()},
@@ -173,6 +176,7 @@ def read(cell: Cell, folders: Folders) -> Data:
     require_targets(cell.recipe, manifest)
     require_cell(cell, manifest)
     with ranks.first_goes_ahead():
+        folders = read_with(cell.recipe, folders)
         source = feature_plan.open_source(manifest, cell.features, folders, ranks.device_in_use())
     assignment = manifest.assign(task.protocol, task.fold)
     return Data(manifest, source, assignment, manifest.test_splits(task.protocol, task.fold))
@@ -191,7 +195,7 @@ def blank_record(
         id=cell.id,
         preset=preset,
         config=cell,
-        label=layout.label(cell.system.layout),
+        label=layout.label(cell.system.layout, cell.features),
         synthetic=manifest.synthetic,
         corpus_title=manifest.title,
         emotions=manifest.emotions if cell.recipe.emotion_weight else (),
@@ -224,6 +228,6 @@ def _training_fields(student: Student, cohort: Cost) -> dict[str, object]:
         "reason": student.reason,
         "best_epoch": student.best_epoch,
         "curve": tuple(student.curve),
-        "parameters": student.model.parameter_counts(),
+        "parameters": student.sizes,
         "cost": cohort.model_copy(update={"train_s": student.train_s, "epochs": len(student.curve)}),
     }

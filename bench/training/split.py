@@ -20,10 +20,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from bench.attributes import ATTRIBUTES, to_unit
+from bench.config import WaveformAugmentation
 from bench.corpora.manifest import Manifest
 from bench.evidence.groups import GENDERS
 from bench.features.cache import FeatureStore
 from bench.training import ranks, streams
+from bench.training.waveform import altered
 
 BUCKET_BATCHES = 8  # batches' worth of shuffled utterances that are sorted by length together, and more
 BUCKET_SHARE = 32  # of a large corpus: one batch in so many
@@ -149,7 +151,8 @@ def window_span(utterances: int, batch_size: int) -> int:
 class Batches(Dataset[Batch]):
     """One item a batch: padded on the right, cropped at random where longer than `crop_frames`.
 
-    Where an utterance's rows are samples, `hop` of them lie between two frames, and a frame sees `field`.
+    Where an utterance's rows are samples, `hop` of them lie between two frames, and a frame sees `field`;
+    they may be augmented, after they are cropped.
     Of processes that share the work (`bench.training.ranks`) each reads its own part of every batch.
     """
 
@@ -161,9 +164,11 @@ class Batches(Dataset[Batch]):
         seed: int = 0,
         hop: int = 1,
         field: int = 1,
+        waveform: WaveformAugmentation | None = None,
     ) -> None:
         self.split, self.groups, self.crop_frames, self.seed = split, groups, crop_frames, seed
         self.hop, self.field = hop, field
+        self.waveform = waveform or WaveformAugmentation()
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -174,7 +179,11 @@ class Batches(Dataset[Batch]):
             raise IndexError(number)
         group = ranks.share(self.groups[number])
         starts = dict(zip(self.groups[number], self._starts(number), strict=True))
-        rows = [self._cropped(self.split.frames(position), starts[position]) for position in group]
+        cropped = [self._cropped(self.split.frames(position), starts[position]) for position in group]
+        rows = [
+            altered(row, self.waveform, self.seed, number, int(position))
+            for row, position in zip(cropped, group, strict=True)
+        ]
         frames, mask = _padded(rows)
         positions = torch.from_numpy(group.astype(np.int64))
         labels, attributes = (

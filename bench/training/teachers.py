@@ -46,14 +46,16 @@ def _adopted(name: str, store: Store) -> str:
     return digest
 
 
-def teacher(cell: Cell, emotions: Sequence[str], store: Store) -> Trained | None:
+def teacher(cell: Cell, emotions: Sequence[str], store: Store, models: Path | None = None) -> Trained | None:
     """The teacher of a cell, without frozen encoders; None where its recipe has none.
 
+    `models` holds the files of a speech encoder that it was trained with (None: SER_MODELS).
     SuiteError where none fits: another fold, other emotions, other features, or nothing to teach.
     """
     if not cell.recipe.teacher:
         return None
-    known = {digest: checkpoint.load_model(store.teacher_path(digest)) for digest in cell.recipe.teacher}
+    paths = {digest: store.teacher_path(digest) for digest in cell.recipe.teacher}
+    known = {digest: checkpoint.load_model(path, models) for digest, path in paths.items()}
     digest, trained = _of_fold(cell, known)
     name = f"teacher {digest} ({trained.cell.system.layout}, {_named(trained.cell.task)})"
     if tuple(trained.emotions) != tuple(emotions):

@@ -115,5 +115,5 @@ def test_a_mixer_without_streaming_is_named(monkeypatch):
 def test_a_model_of_frozen_encoders_is_refused():
     features = Pretrained(speech=Extractor(name="x", width=8, num_layers=2))
     model = build(features, SMALL, System(layout="retnet", direction="causal"), 3)
-    with pytest.raises(SuiteError, match="frozen encoders hears whole utterances"):
+    with pytest.raises(SuiteError, match="pretrained speech encoder hears whole utterances"):
         StreamingRecogniser(model)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from training_fixtures import EMOTIONS, toy_cells, toy_normaliser, toy_split
 
+from bench.config import Focal
 from bench.training import scoring
 from bench.training.cohort import Cohort, Student
 from bench.training.fit import fit
@@ -43,8 +44,9 @@ class Killed(Exception):
     """Stands for a kill between two epochs."""
 
 
-def test_a_killed_cohort_continues_to_the_same_weights(splits, tmp_path):
-    cells = toy_cells("softmax", "gsa", epochs=4)
+@pytest.mark.parametrize("focal", [Focal(), Focal(gamma=2.0, adaptive=True)], ids=["plain", "adaptive"])
+def test_a_killed_cohort_continues_to_the_same_weights(splits, tmp_path, focal):
+    cells = toy_cells("softmax", "gsa", epochs=4, focal=focal)
     whole = train(cells, splits, tmp_path / "whole")
 
     def kill(done):
@@ -71,8 +73,8 @@ def test_a_student_whose_loss_is_not_finite_stops_and_its_mates_do_not_notice(sp
     cells = toy_cells("softmax", "retnet")
     original = Student.__init__
 
-    def poisoned(self, cell, num_emotions, *beside):
-        original(self, cell, num_emotions, *beside)
+    def poisoned(self, cell, *others):
+        original(self, cell, *others)
         if cell.system.layout == "softmax":
             torch.nn.init.constant_(self.model.head[-1].weight, torch.inf)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench.config import Plan, Recipe
+from bench.config import Focal, Plan, Recipe
 from bench.corpora.manifest import COLUMNS, Fold, Manifest
 from bench.errors import SuiteError
 from bench.evidence import concordance
@@ -156,6 +156,7 @@ def test_a_corpus_has_the_attributes_that_nearly_all_utterances_have():
     [
         (Recipe(attribute_weight=1.0), {}, "mine does not rate arousal, valence, dominance"),
         (Recipe(emotion_weight=0.0), {}, "nothing to train"),
+        (Recipe(focal=Focal(adaptive=True)), {}, "--recipe.focal.gamma, which is 0"),
         (Recipe(select_by="ccc"), {"arousal": 100}, "--recipe.attribute-weight above 0"),
         (Recipe(emotion_weight=0.0, attribute_weight=1.0), {"arousal": 100}, "--recipe.select-by uar"),
         (

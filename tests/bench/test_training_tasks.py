@@ -16,7 +16,7 @@ from bench.corpora.manifest import COLUMNS, Manifest
 from bench.errors import SuiteError
 from bench.model.model import Encoded, build
 from bench.training import checkpoint, tasks
-from bench.training.cohort import Cohort, Student
+from bench.training.cohort import Cohort, Lessons, Student
 from bench.training.fit import fit
 from bench.training.spelling import Alphabet, plain
 from bench.training.split import Split
@@ -50,7 +50,7 @@ def test_transcripts_are_spelled_in_lower_case_without_punctuation_in_any_script
 
 def heads_of(split: Split, crop_frames=10**6, **recipe) -> tuple[Heads, Student]:
     (cell,) = toy_cells("softmax", **(recipe or BOTH))
-    student = Student(cell, len(EMOTIONS), Targets.of(split, crop_frames))
+    student = Student(cell, len(EMOTIONS), Lessons(Targets.of(split, crop_frames)))
     return student.heads, student
 
 
