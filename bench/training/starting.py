@@ -5,8 +5,9 @@
     begin(student.model, cell.recipe, start)              # in place
 
 `recipe.start` names a run of the same system, encoder and features whose checkpoint lies in the results
-folder. All of its weights are taken, those of the head where it told the same emotions apart and had the same
-outputs. The statistics that normalise log-mels are those of the new training split.
+folder, trained on the same fold or on other corpora, else it may have heard who is scored. All of its weights
+are taken, those of the head where it told the same emotions apart and had the same outputs. The statistics
+that normalise log-mels are those of the new training split.
 
 `recipe.lora` freezes what was trained before and learns low-rank updates of its projections
 (`bench.model.lora`): those of the speech encoder where that is trained (`features.tuned`), and, from an
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from bench.config import Cell, Pretrained, Recipe, Recurrent, Settings
+from bench.config import Cell, Pretrained, Recipe, Recurrent, Settings, content_id
 from bench.errors import SuiteError
 from bench.evidence.store import Store
 from bench.model import lora
@@ -28,6 +29,7 @@ from bench.model.model import Model
 from bench.model.tuned import Tuned, is_tuned
 from bench.training import checkpoint, samplers
 from bench.training.losses import parts
+from bench.training.teachers import heard_nobody_scored, named
 from mixers import TokenMixer
 
 
@@ -44,7 +46,8 @@ def check(cells: Sequence[Cell], results: Path, models: Path | None) -> None:
                 "(--features.tuned transformer), start from a run (--recipe.start ID) or set "
                 "--recipe.lora.rank 0"
             )
-    for cell in {cell.system: cell for cell in cells if cell.recipe.start}.values():
+    starts = {(cell.system, content_id(cell.task)): cell for cell in cells if cell.recipe.start}
+    for cell in starts.values():
         if cell.recipe.lora.rank and isinstance(cell.encoder, Recurrent):
             raise SuiteError(
                 f"layout {cell.system.layout!r} holds no mixer whose projections low-rank adaptation could "
@@ -109,6 +112,11 @@ def _earlier(cell: Cell, results: Path, models: Path | None) -> checkpoint.Train
                 f"--recipe.start {cell.recipe.start}: that run has another {name} "
                 f"({_difference(theirs, ours)}); both must be alike"
             )
+    if not heard_nobody_scored(earlier.cell.task, cell.task):
+        raise SuiteError(
+            f"--recipe.start {cell.recipe.start}: that run, of {named(earlier.cell.task)}, may have heard "
+            f"speakers on whom {named(cell.task)} is scored; start from one of the same fold or other corpora"
+        )
     return earlier
 
 

@@ -57,7 +57,7 @@ def teacher(cell: Cell, emotions: Sequence[str], store: Store, models: Path | No
     paths = {digest: store.teacher_path(digest) for digest in cell.recipe.teacher}
     known = {digest: checkpoint.load_model(path, models) for digest, path in paths.items()}
     digest, trained = _of_fold(cell, known)
-    name = f"teacher {digest} ({trained.cell.system.layout}, {_named(trained.cell.task)})"
+    name = f"teacher {digest} ({trained.cell.system.layout}, {named(trained.cell.task)})"
     if tuple(trained.emotions) != tuple(emotions):
         raise SuiteError(
             f"{name} tells {', '.join(trained.emotions) or 'no emotions'} apart, and the students "
@@ -73,26 +73,33 @@ def teacher(cell: Cell, emotions: Sequence[str], store: Store, models: Path | No
 
 def _of_fold(cell: Cell, known: dict[str, Trained]) -> tuple[str, Trained]:
     fit = {digest: one for digest, one in known.items() if one.cell.task == cell.task}
-    fit = fit or {digest: one for digest, one in known.items() if not _share(one.cell.task, cell.task)}
+    fit = fit or {
+        digest: one for digest, one in known.items() if heard_nobody_scored(one.cell.task, cell.task)
+    }
     if len(fit) > 1:
         fit = {digest: one for digest, one in fit.items() if one.cell.seed == cell.seed}
     if len(fit) == 1:
         return next(iter(fit.items()))
-    trained = ", ".join(sorted({_named(one.cell.task) for one in known.values()}))
+    trained = ", ".join(sorted({named(one.cell.task) for one in known.values()}))
     count = f"{len(fit)} fit" if fit else "none fits"
     raise SuiteError(
-        f"{_named(cell.task)} seed {cell.seed} wants one teacher trained on the same fold, or on other "
+        f"{named(cell.task)} seed {cell.seed} wants one teacher trained on the same fold, or on other "
         f"corpora (else it may have heard speakers that the students are scored on), and of those named, on "
         f"{trained}, {count}; name one a fold with --recipe.teacher"
     )
 
 
-def _share(one: Task, other: Task) -> bool:
-    """Whether two tasks have a corpus in common."""
-    return bool(set(corpora.parts(one.corpus)) & set(corpora.parts(other.corpus)))
+def heard_nobody_scored(earlier: Task, task: Task) -> bool:
+    """Whether who was trained on `earlier` can have heard nobody on whom `task` is scored.
+
+    That is so on the same fold, and where the two have no corpus in common.
+    """
+    shared = set(corpora.parts(earlier.corpus)) & set(corpora.parts(task.corpus))
+    return earlier == task or not shared
 
 
-def _named(task: Task) -> str:
+def named(task: Task) -> str:
+    """For people: corpus, protocol and fold."""
     return f"{task.corpus}/{task.protocol} fold {task.fold}"
 
 

@@ -31,7 +31,7 @@ from bench.features.audio import read
 from bench.features.made_models import make
 from bench.folders import Folders
 from bench.presets import NO_AUGMENTATION
-from bench.training import checkpoint, grid
+from bench.training import checkpoint, grid, starting
 from bench.training.run import Job, run_cohort
 from bench.training.waveform import EFFECTS
 
@@ -236,6 +236,16 @@ def test_an_earlier_run_of_another_model_is_refused(adapted, folders):
         SuiteError, match=r"that run has another features \(tuned transformer, not all\); both"
     ):
         grid.run(chosen, folders, workers=1)
+
+
+def test_an_earlier_run_that_may_have_heard_who_is_scored_is_refused(adapted, folders):
+    cell = adapted.config
+    recipe = cell.recipe.model_copy(update={"start": adapted.id})
+    same = cell.model_copy(update={"recipe": recipe})
+    other = same.model_copy(update={"task": cell.task.model_copy(update={"fold": 1})})
+    starting.check([same], folders.results, folders.models)
+    with pytest.raises(SuiteError, match=r"fold 0, may have heard speakers on whom .* fold 1 is scored"):
+        starting.check([other, same], folders.results, folders.models)
 
 
 @pytest.mark.parametrize(("tuned", "waveform"), [("all", WaveformAugmentation()), ("nothing", NOISE)])
