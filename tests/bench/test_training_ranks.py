@@ -65,13 +65,15 @@ def run(folder: Path, processes: int, recipe: dict) -> dict:
     folder.mkdir()
     program = [str(HERE / "ranks_program.py"), str(folder), json.dumps(recipe)]
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, *(launcher if processes > 1 else []), *program],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE}:{HERE.parents[1]}"},
-        check=True,
+        check=False,
         capture_output=True,
+        text=True,
         timeout=240,
     )
+    assert done.returncode == 0, done.stderr
     return torch.load(folder / "students.pt", weights_only=True)
 
 
