@@ -176,7 +176,7 @@ class OpsFlags(Settings):
     """Time the recurrences alone against their frame loops, fla's references and fused softmax."""
 
     shape: Annotated[OpShape, BARE] = Field(default_factory=OpShape)
-    time_limit_s: float = Field(default=0.8, gt=0)  # sampling of one comparison stops here, converged or not
+    time_limit_s: float = Field(default=3.0, gt=0)  # sampling of one comparison stops here, converged or not
     relative_interval: float = Field(default=0.03, gt=0)  # of each median, at which sampling stops
     results: Path = Path("results")
 

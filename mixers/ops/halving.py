@@ -89,13 +89,15 @@ class KeyGated(Function):
             levels[2 * depth + 1 :],
         )
         pairs = [_pairs(d_scores.contiguous(), write.shape[-2]) for write in writes]
-        d_rows = _descend(d_reading, pairs, writes, totals, SECOND) * _a_row(decay, rows)
+        d_end = torch.addcmul((writing * d_writing).sum(-2), total, d_total)
+        d_rows = _descend(d_reading, pairs, writes, totals, SECOND).mul_(_a_row(decay, rows))
         d_keys = _descend(d_writing, [pair.mT for pair in pairs], reads, totals, FIRST)
-        g_grad = _a_frame(rows * d_rows, keys).sum(-2) - keys * d_keys
-        g_grad = sum_from(g_grad) + ((writing * d_writing).sum(-2) + total * d_total).unsqueeze(-2)
+        g_grad = sum_from(_over_rows(rows * d_rows, keys).addcmul_(keys, d_keys, value=-1))
+        g_grad.add_(d_end.unsqueeze(-2))
         itself = _diagonal(d_scores).unsqueeze(-1)
-        d_rows += (itself * keys.unsqueeze(-2)).reshape(rows.shape)
-        d_keys += (itself * _a_frame(rows, keys)).sum(-2)
+        _a_frame(d_rows, keys).addcmul_(itself, keys.unsqueeze(-2))
+        for row, weight in zip(_a_frame(rows, keys).unbind(-2), itself.unbind(-2), strict=True):
+            d_keys.addcmul_(weight, row)
         return d_rows, d_keys, g_grad
 
 
@@ -111,7 +113,7 @@ class ValueGated(Function):
         pairs = [_pairs(scores, write.shape[-2]) for write in writes]
         earlier = _descend(torch.zeros_like(values), pairs, writes, totals, SECOND).mul_(decay)
         ctx.save_for_backward(scores, values, decay, earlier, writing, *totals, *writes)
-        return earlier + _diagonal(scores) * values, writing
+        return torch.addcmul(earlier, _diagonal(scores), values), writing
 
     @staticmethod
     @once_differentiable
@@ -124,10 +126,10 @@ class ValueGated(Function):
         for read, write in zip(reads, writes, strict=True):
             _pairs(d_scores, write.shape[-2]).copy_(_overlap(read, write))
         pairs = [_pairs(scores, write.shape[-2]).mT for write in writes]
+        d_end = (writing * d_writing).sum(-2, keepdim=True)
         d_values = _descend(d_writing, pairs, reads, totals, FIRST)
-        g_grad = sum_from(d_output * earlier - values * d_values)
-        g_grad += (writing * d_writing).sum(-2, keepdim=True)
-        return d_scores, d_values + _diagonal(scores) * d_output, g_grad
+        g_grad = sum_from((d_output * earlier).addcmul_(values, d_values, value=-1)).add_(d_end)
+        return d_scores, d_values.addcmul_(_diagonal(scores), d_output), g_grad
 
 
 def _totals(decay: Tensor) -> list[Tensor]:
@@ -151,8 +153,8 @@ def _climb(x: Tensor, totals: list[Tensor], half: int) -> Iterator[Tensor]:
 
 
 def _descend(x: Tensor, pairs: list[Tensor], halves: list[Tensor], totals: list[Tensor], half: int) -> Tensor:
-    """x (…, rows, K) and the products pairs @ halves of every size of block, down to single frames."""
-    x = x.clone(memory_format=torch.contiguous_format)
+    """x (…, rows, K), written over, and products pairs @ halves of every size of block, to single frames."""
+    x = x.contiguous()
     for pair, other, total in zip(pairs[::-1], halves[::-1], totals[-2::-1], strict=True):
         blocks = x.view(*x.shape[:-2], total.shape[-2] // 2, 2, -1, x.shape[-1])[..., half, :, :]
         blocks *= total[..., 1 - half :: 2, :].unsqueeze(-2)
@@ -199,6 +201,11 @@ def _diagonal(scores: Tensor) -> Tensor:
 def _a_frame(rows: Tensor, keys: Tensor) -> Tensor:
     """(…, c·R, K) → (…, c, R, K)."""
     return rows.unflatten(-2, (keys.shape[-2], -1))
+
+
+def _over_rows(x: Tensor, keys: Tensor) -> Tensor:
+    """(…, c·R, K) summed over the R rows of a frame."""
+    return x if x.shape == keys.shape else _a_frame(x, keys).sum(-2)
 
 
 def _a_row(decay: Tensor, rows: Tensor) -> Tensor:
