@@ -4,16 +4,18 @@
     serbench run open --seeds 0 1 2 --recipe.epochs 60
     serbench report
 
-Bad input ends with one sentence on standard error and exit code 2; an interrupt with 130.
+Bad input ends with one sentence on standard error and exit code 2; Ctrl-C with 130, SIGTERM with 143.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from bench.errors import SuiteError
@@ -74,9 +76,19 @@ working directory (--results), cached features to ~/.cache/serbench (--cache or 
 """
 
 
+class Terminated(KeyboardInterrupt):
+    """The system asks us to end (SIGTERM): whatever minds a Ctrl-C minds this too."""
+
+
 def main() -> None:
     """Entry point of the `serbench` script."""
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run_command(sys.argv[1:]))
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+    raise Terminated
 
 
 def run_command(arguments: list[str]) -> int:
@@ -92,9 +104,11 @@ def run_command(arguments: list[str]) -> int:
     except SuiteError as error:
         print(f"serbench: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("serbench: interrupted; the same command continues where this one stopped", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stopped:
+        ended = isinstance(stopped, Terminated)
+        said = "asked to end" if ended else "interrupted"
+        print(f"serbench: {said}; the same command continues where this one stopped", file=sys.stderr)
+        return 128 + (signal.SIGTERM if ended else signal.SIGINT)
 
 
 def _run(arguments: list[str]) -> int:
@@ -111,10 +125,10 @@ def _run(arguments: list[str]) -> int:
     flags = parse(RunFlags, f"serbench run {arguments[0]}", arguments[1:], default)
     from bench.training import grid, ranks
 
-    plan = grid.resolved(flags.plan, flags.places.folders())
+    plan = grid.resolved(flags.plan, flags.folders())
     if flags.launcher == "slurm":
         return _submit(plan, flags)
-    failed = _train_plan(plan, flags.places.folders(), flags.workers)
+    failed = _train_plan(plan, flags.folders(), flags.workers)
     if not ranks.first():  # of processes that share the work
         return 0
     if flags.profile and plan.profiling.targets:
@@ -126,7 +140,7 @@ def _run(arguments: list[str]) -> int:
 def _submit(plan: Plan, flags: RunFlags) -> int:
     from bench.cluster.submission import submit
 
-    print(f"{plan.name}: {submit(plan, flags.places.folders(), flags.slurm).sentence}")
+    print(f"{plan.name}: {submit(plan, flags.folders(), flags.slurm).sentence}")
     print(f"`serbench status {plan.name}` shows them; `serbench run {plan.name}` ends with the report")
     return 0
 
@@ -194,7 +208,7 @@ def _train(arguments: list[str]) -> int:
     from bench.flags import TrainFlags, parse
 
     flags = parse(TrainFlags, "serbench train", arguments)
-    return 1 if _train_plan(flags.plan(), flags.places.folders(), 1) else 0
+    return 1 if _train_plan(flags.plan(), flags.folders(), 1) else 0
 
 
 def _train_plan(plan: Plan, folders: Folders, workers: int | None) -> bool:

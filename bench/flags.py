@@ -5,6 +5,7 @@ flags = parse(RunFlags, "serbench run demo", ["--seeds", "0", "1"], RunFlags(pla
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -62,8 +63,13 @@ class RunFlags(Settings):
         default=None, ge=1
     )  # cohorts at once; else one a core, of frozen encoders one
     profile: bool = True  # measure latency and memory after training
+    deterministic: bool = False  # torch's deterministic algorithms, where it has any (slower on a GPU)
     launcher: Literal["local", "slurm"] = "local"  # processes on this machine, or jobs of a cluster
     slurm: Slurm = Slurm()
+
+    def folders(self) -> Folders:
+        """Where the run reads and writes, and how."""
+        return replace(self.places.folders(), deterministic=self.deterministic)
 
 
 class StatusFlags(Settings):
@@ -107,6 +113,11 @@ class TrainFlags(Settings):
     encoder: Encoder = Encoder()
     recipe: Recipe = Recipe()
     places: Annotated[Places, BARE] = Places()
+    deterministic: bool = False  # torch's deterministic algorithms, where it has any (slower on a GPU)
+
+    def folders(self) -> Folders:
+        """Where the training reads and writes, and how."""
+        return replace(self.places.folders(), deterministic=self.deterministic)
 
     def plan(self) -> Plan:
         """A plan of this one cell."""

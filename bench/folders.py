@@ -12,31 +12,30 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from bench.errors import SuiteError
+from bench.locks import beside
 
 FeaturePlan = Literal["auto", "cache", "fly"]
-ABANDONED_S = 24 * 3600  # an unfinished folder untouched for so long belongs to a killed process
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where a run reads and writes, and whether it goes on without unreadable recordings."""
+    """Where a run reads and writes, and what it does that no result's id holds."""
 
     results: Path
     cache: Path
     data_root: Path | None = None
-    skip_bad: bool = False
+    skip_bad: bool = False  # whether it goes on without unreadable recordings
     models: Path | None = None  # folder of pretrained models; else SER_MODELS
     feature_plan: FeaturePlan = "auto"  # how hidden states reach training: see `bench.features.plan`
+    deterministic: bool = False  # whether torch is asked to be: see `bench.training.determinism`
 
     @property
     def work(self) -> Path:
@@ -71,25 +70,46 @@ def cache_folder() -> Path:
 def whole_folder(target: Path) -> Iterator[Path]:
     """A temporary folder beside `target`; on leaving, its files are flushed and it is renamed to `target`.
 
-    Where the body or the disk fails nothing is left behind; a full or read-only disk is a SuiteError.
-    Where another process has made `target` meanwhile, its folder stands and ours is dropped.
+    Where the body or the disk fails nothing is left behind, and what a killed process has left is removed; a
+    full or read-only disk is a SuiteError. Where another process has made `target` meanwhile, its folder
+    stands and ours is dropped.
     """
-    temporary: Path | None = None
-    try:
+    with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
-        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-        yield temporary
-        _flush(temporary)
-        temporary.chmod(0o755)
-        _rename(temporary, target)
-    except OSError as error:
+        with beside(target) as temporary:
+            temporary.mkdir()
+            yield temporary
+            _flush(temporary)
+            temporary.chmod(0o755)
+            _rename(temporary, target)
+
+
+@contextmanager
+def disk_errors(target: Path) -> Iterator[None]:
+    """A disk that is full, or that cannot be written, is a SuiteError that names `target`.
+
+    Writers that wrap the system's error in one of their own (torch, zlib) are seen through.
+    """
+    try:
+        yield
+    except SuiteError:
+        raise
+    except Exception as error:
+        cause = error if isinstance(error, OSError) else _of_the_disk(error)
+        if cause is None:
+            raise
         raise SuiteError(
-            f"cannot write {target}: {error.strerror or error}; free space or choose another folder"
+            f"cannot write {target}: {cause.strerror or cause}; free space or choose another folder"
         ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _of_the_disk(error: BaseException | None) -> OSError | None:
+    """The system's error in whose wake another was raised, where it is the disk's."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _rename(temporary: Path, target: Path) -> None:
@@ -104,12 +124,3 @@ def _flush(folder: Path) -> None:
     for path in (path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb+") as file:
             os.fsync(file.fileno())
-
-
-def _sweep(target: Path) -> None:
-    """Remove what killed processes left of earlier attempts at `target`."""
-    for left in target.parent.glob(f".{target.name}.*"):
-        with suppress(OSError):  # where its owner finishes at this moment
-            touched = max(path.stat().st_mtime for path in (left, *left.iterdir()))
-            if time.time() - touched > ABANDONED_S:
-                shutil.rmtree(left, ignore_errors=True)

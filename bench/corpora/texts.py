@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.folders import whole_folder
+from bench.folders import disk_errors, whole_folder
+from bench.locks import only_one
 
 FEW = 1_000  # texts that are read each time: looking for them in the cache would take as long
 READERS = 8  # threads, each of which reads so many at a time:
@@ -38,10 +39,17 @@ def read(root: Path, paths: Sequence[str], cache: Path | None) -> list[str | Non
     kept = _kept(folder, len(files))
     if kept is None:
         kept = _read_all(files)
-        shutil.rmtree(folder, ignore_errors=True)
-        with whole_folder(folder) as temporary:
-            pd.DataFrame({"text": pd.Series(kept, dtype="str")}).to_parquet(temporary / FILE, index=False)
+        with disk_errors(folder), only_one(folder.with_name(f"{folder.name}.lock")):
+            if _kept(folder, len(files)) is None:  # still: another process may have made it
+                _write(kept, folder)
     return kept
+
+
+def _write(texts: list[str | None], folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    table = pd.DataFrame({"text": pd.Series(texts, dtype="str")})
+    with whole_folder(folder) as temporary:
+        table.to_parquet(temporary / FILE, index=False, write_page_checksum=True)
 
 
 def _key(files: Iterable[str]) -> str:
@@ -55,7 +63,7 @@ def _key(files: Iterable[str]) -> str:
 def _kept(folder: Path, count: int) -> list[str | None] | None:
     """The texts of a whole, undamaged folder; None for any other."""
     try:
-        column = pd.read_parquet(folder / FILE)["text"]
+        column = pd.read_parquet(folder / FILE, page_checksum_verification=True)["text"]
     except Exception:  # whatever a damaged file makes a reader raise
         return None
     texts: list[str | None] = column.astype(object).where(column.notna(), None).tolist()

@@ -128,6 +128,8 @@ class Cost(Settings):
     waiting_share: float | None = None  # of training's time, for batches to be read
     feature_plan: str = ""  # of hidden states: "fly" or "cache"; "" where not known
     kernels: tuple[str, ...] = ()  # of fla, that recurrences could run on
+    deterministic: bool = False  # torch was asked for deterministic algorithms
+    nondeterministic: tuple[str, ...] = ()  # operations that have none
 
 
 class RunRecord(Settings):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +30,8 @@ from bench.evidence.records import (
     RunRecord,
     SweepRecord,
 )
+from bench.folders import disk_errors
+from bench.locks import beside
 
 AnyRecord = RunRecord | ProfileRecord | OpRecord | SweepRecord | KernelRecord | CohortRecord | ExportRecord
 Record = TypeVar(
@@ -59,26 +60,18 @@ KINDS: dict[str, type[AnyRecord]] = {  # by the folder that holds them
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; on leaving, it is flushed to disk and renamed to `path`.
 
-    Nothing is left behind where the body or the disk fails; a full or read-only disk is a SuiteError.
+    Nothing is left behind where the body or the disk fails, and what a killed process has left is removed; a
+    full or read-only disk is a SuiteError.
     """
-    temporary: Path | None = None
-    try:
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise SuiteError(
-            f"cannot write {path}: {error.strerror or error}; free space or choose another folder"
-        ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with beside(path) as temporary:
+            temporary.touch()
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
 
 
 class Store:

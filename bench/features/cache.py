@@ -6,10 +6,11 @@
 
 Corpora that are joined have no features of their own: those of each part are read where they lie.
 
-`<cache>/features/<key>/` holds `frames.npy` (all utterances one after another, (ΣT, M) float32) and
-`index.parquet` (utterance, start, frames, duration_s, problem). The key is a hash of the settings and
-of every file's name, size and time of change, so that an edited recording is never read from the
-cache. A damaged folder is made again.
+`<cache>/features/<key>/` holds `frames.npy` (all utterances one after another, (ΣT, M) float32),
+`index.parquet` (utterance, start, frames, duration_s, problem) and `sums.json` (the SHA-256 of both). The
+key is a hash of the settings and of every file's name, size and time of change, so that an edited recording
+is never read from the cache. A damaged folder is made again; with `verify` one flipped bit is damage. One
+process makes a folder, and others that want it wait.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ from bench.config import AnyFeatures
 from bench.corpora.manifest import Manifest
 from bench.errors import Problem, SuiteError, UnusableFiles
 from bench.features.audio import AudioError, read, stamp
-from bench.folders import cache_folder, whole_folder
+from bench.folders import cache_folder, disk_errors, whole_folder
+from bench.locks import only_one, sweep
 from bench.progress import track
 
 __all__ = ["FeatureStore", "cache_folder", "prepare"]
 
 VERSION = 1  # of what is in the folder; raised when the same settings would give other numbers
+SUMMED = ("frames.npy", "index.parquet")
 MEND = "Mend or remove them, or pass --skip-bad to train on the rest (recorded in every result)."
 
 
@@ -82,28 +85,42 @@ class FeatureStore(Mapping[str, NDArray]):
 
 
 def prepare(
-    manifest: Manifest, features: AnyFeatures, cache: Path, *, skip_bad: bool = False
+    manifest: Manifest, features: AnyFeatures, cache: Path, *, skip_bad: bool = False, verify: bool = False
 ) -> FeatureStore:
     """The log-mels of every utterance of `manifest`, from `cache` or computed into it.
 
-    UnusableFiles lists all recordings that cannot be used; with `skip_bad` they are left out and
+    With `verify` all that is there is read and compared with its sums, and what killed processes have left
+    is removed. UnusableFiles lists all recordings that cannot be used; with `skip_bad` they are left out and
     listed in `FeatureStore.skipped`. SuiteError where no recording is left or the disk is full.
     """
     if manifest.parts:
-        return joined(
-            {part.corpus: prepare(part, features, cache, skip_bad=skip_bad) for part in manifest.parts}
-        )
+        parts = {
+            part.corpus: prepare(part, features, cache, skip_bad=skip_bad, verify=verify)
+            for part in manifest.parts
+        }
+        return joined(parts)
     folder = cache / "features" / _key(manifest, features)
-    index = _load_index(folder, manifest, features)
+    if verify:
+        sweep(folder.parent)
+    index = _load_index(folder, manifest, features, verify)
     if index is None:
-        shutil.rmtree(folder, ignore_errors=True)
-        with whole_folder(folder) as temporary:
-            _build(manifest, features, temporary)
-        index = _load_index(folder, manifest, features)
-    if index is None:
-        raise SuiteError(f"{folder}: what was just written cannot be read back; check the disk")
+        index = _made(folder, manifest, features)
     problems = listed(manifest, _problems(index, manifest), skip_bad and bool(index["frames"].any()))
     return _open(folder, index, problems)
+
+
+def _made(folder: Path, manifest: Manifest, features: AnyFeatures) -> pd.DataFrame:
+    """The index of a folder that was not there, or damaged: made here, or meanwhile by another process."""
+    with disk_errors(folder), only_one(folder.with_name(f"{folder.name}.lock")):
+        index = _load_index(folder, manifest, features, verify=True)
+        if index is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            with whole_folder(folder) as temporary:
+                _build(manifest, features, temporary)
+            index = _load_index(folder, manifest, features, verify=True)
+    if index is None:
+        raise SuiteError(f"{folder}: what was just written cannot be read back; check the disk")
+    return index
 
 
 def listed(manifest: Manifest, found: tuple[Problem, ...], skip: bool) -> tuple[Problem, ...]:
@@ -123,7 +140,7 @@ def _key(manifest: Manifest, features: AnyFeatures) -> str:
 
 
 def _build(manifest: Manifest, features: AnyFeatures, folder: Path) -> None:
-    """Write `frames.npy` utterance by utterance, its header last, and `index.parquet`."""
+    """Write `frames.npy` utterance by utterance, its header last, `index.parquet` and `sums.json`."""
     rows: list[tuple[str, int, int, float, str]] = []
     start = 0
     with (folder / "frames.npy").open("wb") as file:
@@ -136,6 +153,16 @@ def _build(manifest: Manifest, features: AnyFeatures, folder: Path) -> None:
         _write_header(file, start, features.width)
     index = pd.DataFrame(rows, columns=["utterance", "start", "frames", "duration_s", "problem"])
     index.to_parquet(folder / "index.parquet", index=False)
+    (folder / "sums.json").write_text(json.dumps(_sums(folder)), encoding="utf-8")
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """The SHA-256 of what a folder holds, by name."""
+    sums = {}
+    for name in SUMMED:
+        with (folder / name).open("rb") as file:
+            sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return sums
 
 
 def _write_header(file: BinaryIO, frames: int, num_mels: int) -> None:
@@ -165,8 +192,8 @@ def _computed(
             yield utterance, frames, len(samples) / features.sample_rate_hz, ""
 
 
-def _load_index(folder: Path, manifest: Manifest, features: AnyFeatures) -> pd.DataFrame | None:
-    """The index of a whole, undamaged folder; None for any other."""
+def _load_index(folder: Path, manifest: Manifest, features: AnyFeatures, verify: bool) -> pd.DataFrame | None:
+    """The index of a whole, undamaged folder; None for any other. Only with `verify` is all of it read."""
     try:
         index = pd.read_parquet(folder / "index.parquet")
         array = np.load(folder / "frames.npy", mmap_mode="r")
@@ -174,6 +201,7 @@ def _load_index(folder: Path, manifest: Manifest, features: AnyFeatures) -> pd.D
             list(index["utterance"]) == list(manifest.table["utterance"])
             and array.shape == (index["frames"].sum(), features.width)
             and (folder / "frames.npy").stat().st_size == array.offset + array.nbytes
+            and (not verify or json.loads((folder / "sums.json").read_bytes()) == _sums(folder))
         )
     except Exception:  # whatever a damaged file makes a reader raise
         return None

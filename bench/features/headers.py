@@ -64,7 +64,7 @@ def _stamped(manifest: Manifest) -> pd.DataFrame:
 def _kept(file: Path) -> pd.DataFrame:
     """What earlier scans have read; nothing where the file is missing or damaged."""
     try:
-        return pd.read_parquet(file)[STAMP + READ]
+        return pd.read_parquet(file, page_checksum_verification=True)[STAMP + READ]
     except Exception:  # whatever a damaged file makes a reader raise
         columns = {name: pd.Series(dtype="int64") for name in (*STAMP, *READ)}
         texts = {name: pd.Series(dtype="object") for name in ("path", "problem", "decoded")}
@@ -78,7 +78,7 @@ def _save(found: pd.DataFrame, file: Path) -> None:
     )
     every = pd.concat([_kept(file), good]).drop_duplicates("path", keep="last")
     with atomic(file) as temporary:
-        every.to_parquet(temporary, index=False)
+        every.to_parquet(temporary, index=False, write_page_checksum=True)
 
 
 def _read_all(root: Path, paths: Sequence[str], decoded: bool) -> pd.DataFrame:

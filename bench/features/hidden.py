@@ -42,6 +42,7 @@ CLIPS = 16  # encoded at a time
 LARGEST = float(np.finfo(np.float16).max)  # states beyond it are clipped
 BYTES = 2  # of a number
 LETTERS_A_TOKEN = 4  # about; by which the size of cached texts is guessed
+Rows = dict[str, NDArray[np.float16] | str]  # of each name, or why there are none
 
 
 def recordings(manifest: Manifest, cache: Path, *, skip_bad: bool = False) -> FeatureStore:
@@ -114,15 +115,18 @@ class Cached:
             part.build(encoders, verify, own, count)
         paths = dict(zip(self.found.get("utterance", ()), self.found.get("path", ()), strict=True))
         corpus, texts = self.manifest.corpus, _transcripts(self.manifest)
+
+        def encoded_speech(names: Sequence[str]) -> Rows:
+            return _encoded_speech({name: self.manifest.root / paths[name] for name in names}, encoders())
+
+        def encoded_texts(names: Sequence[str]) -> Rows:
+            return _encoded_texts({name: texts[name] for name in names}, encoders())
+
         todo = self.speech.missing(verify)[own::count]
-        for number in track(todo, f"hidden states of {corpus}", len(todo)):
-            group = {name: self.manifest.root / paths[name] for name in self.speech.groups[number]}
-            self.speech.write(number, _encoded_speech(group, encoders()))
-        todo = self.written.missing(verify)[own::count] if self.written is not None else []
-        for number in track(todo, f"encoded texts of {corpus}", len(todo)):
-            assert self.written is not None
-            group_texts = {name: texts[name] for name in self.written.groups[number]}
-            self.written.write(number, _encoded_texts(group_texts, encoders()))
+        _fill(self.speech, todo, encoded_speech, f"hidden states of {corpus}")
+        if self.written is not None:
+            todo = self.written.missing(verify)[own::count]
+            _fill(self.written, todo, encoded_texts, f"encoded texts of {corpus}")
 
     def store(self, skip_bad: bool) -> FeatureStore:
         """Utterance → states (T, L, D) float16, read-only; problems as in `bench.features.cache.prepare`."""
@@ -152,6 +156,21 @@ class Cached:
             yield self.written
         for part in self.parts:
             yield from part._every()
+
+
+def _fill(shards: Shards, todo: Sequence[int], encode: Callable[[Sequence[str]], Rows], what: str) -> None:
+    """Write the shards `todo`; those that another process is at come last, and are waited for."""
+    theirs = []
+    for number in track(todo, what, len(todo)):
+        with shards.turn(number) as needed:
+            if needed:
+                shards.write(number, encode(shards.groups[number]))
+        if needed is None:
+            theirs.append(number)
+    for number in theirs:
+        with shards.turn(number, wait=True) as needed:
+            if needed:
+                shards.write(number, encode(shards.groups[number]))
 
 
 def speech_bytes(features: Pretrained, frames: Iterable[int]) -> int:
@@ -208,9 +227,9 @@ def _problems(found: pd.DataFrame) -> tuple[Problem, ...]:
     return tuple(Problem(Path(path), why) for path, why in zip(bad["path"], bad["problem"], strict=True))
 
 
-def _encoded_speech(paths: Mapping[str, Path], encoders: Encoders) -> dict[str, NDArray[np.float16] | str]:
+def _encoded_speech(paths: Mapping[str, Path], encoders: Encoders) -> Rows:
     """States (T, L, D) of each recording, clips of like length together; or why there are none."""
-    found: dict[str, NDArray[np.float16] | str] = {}
+    found: Rows = {}
     clips: dict[str, Tensor] = {}
     for name, path in paths.items():
         try:
@@ -224,8 +243,8 @@ def _encoded_speech(paths: Mapping[str, Path], encoders: Encoders) -> dict[str, 
     return found
 
 
-def _encoded_texts(texts: Mapping[str, str], encoders: Encoders) -> dict[str, NDArray[np.float16] | str]:
-    found: dict[str, NDArray[np.float16] | str] = {}
+def _encoded_texts(texts: Mapping[str, str], encoders: Encoders) -> Rows:
+    found: Rows = {}
     names = sorted(texts, key=lambda name: len(texts[name]))
     assert encoders.text is not None
     for at in range(0, len(names), CLIPS):

@@ -2,13 +2,15 @@
 
     shards = Shards(folder, grouped(names, lengths, row_bytes))
     for number in shards.missing():                       # those that a killed process has left undone
-        shards.write(number, {name: array_or_reason, …})
+        with shards.turn(number) as needed:               # None: another process is at it
+            if needed:
+                shards.write(number, {name: array_or_reason, …})
     shards.views()["name"], shards.lengths(), shards.problems()
 
 A shard is a folder `<number>/` with `rows.npy`, the arrays (T_i, …) of its names one after another, and
 `index.json`: their lengths, the names that have no array with the reason, and the SHA-256 of the rows.
 `missing(verify=True)` reads all rows: a shard of which one byte differs is missing. Any number of processes
-may read, and several may write: the first one to finish a shard leaves it.
+may read and write: they share the shards out, and none takes away what another has finished.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.features.cache import Lazily
-from bench.folders import whole_folder
+from bench.folders import disk_errors, whole_folder
+from bench.locks import only_one
 
 SHARD_BYTES = 1 << 28  # what a kill can cost; more where there would be more than
 MOST_SHARDS = 512  # as each that is read keeps a file open
@@ -57,6 +61,15 @@ class Shards:
     def missing(self, verify: bool = False) -> list[int]:
         """Shards that are not there or damaged; with `verify` their rows are read and compared."""
         return [number for number in range(len(self.groups)) if not self._whole(number, verify)]
+
+    @contextmanager
+    def turn(self, number: int, wait: bool = False) -> Iterator[bool | None]:
+        """Whether shard `number` is still to be written: nobody else writes it within.
+
+        None where another process is at it; with `wait` that one is waited for.
+        """
+        with disk_errors(self._path(number)), only_one(self.folder / f"{number:05}.lock", wait) as free:
+            yield not self._whole(number, verify=True) if free else None
 
     def complete(self) -> bool:
         """Whether all shards are there."""

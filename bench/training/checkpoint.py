@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -101,8 +102,8 @@ def save(
         "emotions": list(emotions),
         "attributes": list(attributes),
     }
-    with atomic(path) as temporary:
-        torch.save(content, temporary)
+    with atomic(path) as temporary, temporary.open("wb") as file:  # an open file, whose errors say why
+        torch.save(content, file)
 
 
 def _statistics(normaliser: Normaliser | None) -> dict[str, Tensor]:
@@ -153,12 +154,23 @@ def digest(path: Path) -> str:
     return found.hexdigest()[:16]
 
 
+def intact(path: Path) -> bool:
+    """Whether a file that torch has written is whole, by the checksums in it: torch itself asks for none."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None
+    except Exception:  # whatever a damaged file makes the reader raise
+        return False
+
+
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise SuiteError(
             f"no checkpoint {path}; train one with `serbench run`, or name another with --checkpoint"
         )
     try:
+        if zipfile.is_zipfile(path) and not intact(path):
+            raise ValueError("its checksums do not fit")
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # UnpicklingError for code, others for damage
         raise SuiteError(

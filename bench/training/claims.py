@@ -15,16 +15,13 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import locks
 from bench.errors import SuiteError
-
-TRIES = 3  # `holders` locks a file for a moment to see whether it is free
-PAUSE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -35,11 +32,12 @@ class Held:
     files: tuple[int, ...] = ()
 
     def note(self, text: str) -> None:
-        """Say how far these cells are."""
+        """Say how far these cells are, as far as the disk has room for it: the claim stands without."""
         line = ", ".join(part for part in (_where(), text) if part).encode()
         for handle in self.files:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, line, 0)
+            with suppress(OSError):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, line, 0)
 
 
 @contextmanager
@@ -54,10 +52,10 @@ def hold(folder: Path, ids: Sequence[str], wait: bool = False) -> Iterator[Held]
     with ExitStack() as stack:
         files: dict[str, int] = {}
         for name in sorted(ids):  # one order for all, so that no two wait for each other
-            handle = _open_locked(folder / name, wait)
+            handle = _locked(folder / name, wait)
             if handle is not None:
                 files[name] = handle
-                stack.callback(_release, folder / name, handle)
+                stack.callback(locks.release, folder / name, handle)
         held = Held(frozenset(files), tuple(files.values()))
         held.note("")
         yield held
@@ -68,64 +66,26 @@ def holders(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(folder.glob("*")) if sys.platform != "win32" else ():
         try:
-            handle = os.open(path, os.O_RDWR)
+            handle = os.open(path, os.O_RDONLY)  # who looks may have no right to write
         except OSError:  # released at this moment
             continue
         try:
-            if not _lock(handle, wait=False):
+            if locks.lock(handle, shared=True) is False:
                 found[path.name] = os.pread(handle, 500, 0).decode(errors="replace")
         finally:
             os.close(handle)
     return found
 
 
-def _open_locked(path: Path, wait: bool) -> int | None:
+def _locked(path: Path, wait: bool) -> int | None:
     """The open file of `path`, locked; None where another process holds it."""
-    for attempt in range(TRIES):
-        handle = _open(path)
-        while _lock(handle, wait):
-            if _is_at(handle, path):
-                return handle
-            os.close(handle)  # its holder removed it in between: there may be a new one
-            handle = _open(path)
-        os.close(handle)
-        time.sleep(PAUSE_S if attempt < TRIES - 1 else 0)
-    return None
-
-
-def _open(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        return locks.locked(path, wait)
     except OSError as error:
         raise SuiteError(
             f"cannot write {path}: {error.strerror or error}; free space or choose another folder"
         ) from error
-
-
-def _lock(handle: int, wait: bool) -> bool:
-    """Whether the file is ours now, or cannot be locked here at all."""
-    import fcntl
-
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _release(path: Path, handle: int) -> None:
-    path.unlink(missing_ok=True)
-    os.close(handle)
 
 
 def _where() -> str:

@@ -27,6 +27,7 @@ from bench.evidence.metrics import Scores
 from bench.evidence.records import Epoch, Status
 from bench.features.encoders import Heard
 from bench.features.speech import SpeechEncoder
+from bench.measuring.throughput import out_of_memory
 from bench.model.lora import trained
 from bench.model.model import Encoded
 from bench.model.tuned import whole
@@ -100,6 +101,7 @@ class Student(nn.Module):
         self.best: dict[str, Tensor] = {}
         self.best_epoch: int | None = None
         self.train_s = 0.0
+        self.finite: Tensor | bool = True  # whether all dev outputs of the epoch are
         self.losses: list[float] = []
         self.further: dict[str, list[float]] = {}  # unweighted losses beyond emotion and attributes
 
@@ -129,6 +131,7 @@ class Student(nn.Module):
 
     def count(self, outputs: Tensor, batch: Batch) -> None:
         """Count the outputs of a dev batch."""
+        self.finite = self.finite & torch.isfinite(outputs).all()
         logits, scaled = outputs.split(self.parts, dim=1)
         if self.parts[0]:
             self.confusion.update(logits, batch.labels)
@@ -165,7 +168,7 @@ class Student(nn.Module):
         """Score the epoch on the dev split and keep the weights if no earlier epoch was as good."""
         loss = sum(self.losses) / len(self.losses)
         further = {name: sum(some) / len(some) for name, some in self.further.items()}
-        self.losses, self.further = [], {}
+        self.losses, self.further, self.finite = [], {}, True
         epoch = Epoch(epoch=number, train_loss=loss, further_losses=further, **self._dev_scores())
         if not self.curve or self.merit(epoch) > max(self.merit(earlier) for earlier in self.curve):
             self.best = self._weights()
@@ -278,7 +281,7 @@ class Cohort(lightning.LightningModule):
             with streams.drawing_from("student", *place):
                 self._learn(student, heard, batch, taught)
             if student.status == "ok" and self.due(number):
-                self._attempt(student, partial(self._update, i, student))
+                self.attempt(student, partial(self._update, i, student))
             student.train_s += time.perf_counter() - started
 
     def due(self, number: int) -> bool:
@@ -294,7 +297,7 @@ class Cohort(lightning.LightningModule):
 
     def _learn(self, student: Student, heard: Heard, batch: Batch, taught: Taught | None) -> None:
         """Add the gradients of one batch to a student's, or note why that cannot be."""
-        found = self._attempt(student, partial(self._forward, student, heard))
+        found = self.attempt(student, partial(self._forward, student, heard))
         if found is None:
             return
         outputs, encoded = found
@@ -307,7 +310,7 @@ class Cohort(lightning.LightningModule):
         if not math.isfinite(value):
             student.fail("diverged", f"loss became {value} in epoch {self.current_epoch}")
             return
-        self._attempt(student, partial(self._backward, loss))
+        self.attempt(student, partial(self._backward, loss))
         student.losses.append(value)
         for name, one in further.items():
             student.further.setdefault(name, []).append(one.item())
@@ -342,13 +345,15 @@ class Cohort(lightning.LightningModule):
         if loss.requires_grad:
             self.manual_backward(loss / self.recipe.accumulate)
 
-    def _attempt(self, student: Student, action: Callable[[], Result]) -> Result | None:
+    def attempt(self, student: Student, action: Callable[[], Result]) -> Result | None:
         """The result of `action`; None where it ran out of memory, here or in a process beside."""
         result, reason = None, ""
         try:
             result = action()
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            reason = str(error).splitlines()[0]
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            reason = (str(error) or "out of memory").splitlines()[0]
         if ranks.any_of(bool(reason), self.device):
             student.fail("oom", reason or "another process ran out of memory")
             return None
@@ -367,8 +372,9 @@ class Cohort(lightning.LightningModule):
         """Count every student's dev outputs."""
         heard = self.listening(batch)
         for _, student in self.live():
-            if len(heard.frames):
-                student.count(self.outputs(student, heard).float(), batch)
+            outputs = self.attempt(student, partial(self.outputs, student, heard))
+            if outputs is not None and len(outputs):
+                student.count(outputs.float(), batch)
 
     def on_validation_start(self) -> None:
         """Let all processes score the same models: those of the epoch, or their means over epochs."""
@@ -379,6 +385,9 @@ class Cohort(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Choose the best epoch by the recipe's dev score."""
         for i, student in self.live():
+            if ranks.any_of(not student.finite, self.device):
+                student.fail("diverged", f"outputs on dev are not finite in epoch {self.current_epoch}")
+                continue
             student.end_epoch(self.current_epoch)
             student.take_own()
             rate = _listed(self.lr_schedulers())[i]

@@ -4,12 +4,14 @@
 
 It is handed the train and dev splits and nothing else, so no test label can sway which epoch is kept.
 A cohort that was killed continues from its last checkpoint to the same weights: that of an epoch's end, or of
-the batch after which the process was warned (`bench.training.warning`).
+the batch after which the process was warned (`bench.training.warning`). The one before it is kept, for where
+the last is damaged.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -28,7 +30,7 @@ from bench.evidence.store import atomic
 from bench.features.encoders import Encoders
 from bench.features.normaliser import Normaliser
 from bench.training import listening, ranks, samplers, streams, tasks, warning
-from bench.training.checkpoint import Trained
+from bench.training.checkpoint import Trained, intact
 from bench.training.cohort import Cohort, Lessons
 from bench.training.distillation import Teacher
 from bench.training.reading import Loader, free_cores
@@ -62,14 +64,14 @@ def fit(
     heard = listening.build(cells[0], normaliser, encoders)
     lessons = replace(_lessons(cells[0], train, heard, normaliser, teacher), start=start)
     cohort = Cohort(list(cells), heard, train.class_weights(), len(train.emotions), steps, lessons)
-    last = folder / "last.ckpt"
+    keeper = _Keeper(folder)
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs,
         accelerator="auto",
         devices=[ranks.device()] if torch.cuda.is_available() else 1,
         logger=False,
         plugins=[LightningEnvironment()],  # processes that share the work are those of `ranks`
-        callbacks=[_Keeper(last), _Progress(on_epoch)],
+        callbacks=[keeper, _Progress(on_epoch)],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -83,7 +85,7 @@ def fit(
     trainer.fit(
         cohort,
         datamodule=data,
-        ckpt_path=last if last.exists() else None,
+        ckpt_path=keeper.found(),
         weights_only=True,
     )
     cohort.waiting_share = data.waited_s / (time.perf_counter() - started)
@@ -121,7 +123,7 @@ class Data(lightning.LightningDataModule):
         super().__init__()
         self.train, self.dev, self.cell, self.spread = train, dev, cell, spread
         self.heard, self.crop_frames = heard, heard.frames(cell.recipe.max_train_s)
-        self.readers = free_cores() if heard.slow_to_read else 0
+        self.readers = max(1, free_cores()) if heard.slow_to_read else 0
         self.loaders: list[Loader] = []
 
     @property
@@ -160,8 +162,19 @@ class _Keeper(Callback):
     After a warning nothing ends: training goes on until it is done or killed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, folder: Path) -> None:
+        self.last, self.previous = folder / "last.ckpt", folder / "previous.ckpt"
+
+    def found(self) -> Path | None:
+        """The latest checkpoint that is whole; None where there is none. A damaged one is told."""
+        for path in (self.last, self.previous):
+            if path.is_file():
+                if intact(path):
+                    return path
+                if ranks.first():
+                    said = f"{path} is damaged; training goes on from an earlier state"
+                    print(f"serbench: {said}", file=sys.stderr)
+        return None
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         warning.again()  # Lightning has taken SIGTERM
@@ -195,8 +208,10 @@ class _Keeper(Callback):
 
     def _keep(self, trainer: lightning.Trainer) -> None:
         if ranks.first():
-            with atomic(self.path) as temporary:
+            with atomic(self.last) as temporary:
                 trainer.save_checkpoint(temporary)
+                if self.last.is_file():
+                    self.last.replace(self.previous)
         if warning.given():
             warning.answer()
 

@@ -25,11 +25,11 @@ from bench.features import cache as feature_cache
 from bench.features import plan as feature_plan
 from bench.folders import Folders
 from bench.model import layout
-from bench.training import ranks, starting, teachers
+from bench.training import determinism, ranks, starting, teachers
 from bench.training.job import Job
 from bench.training.listening import check_augmentation, read_with
 from bench.training.losses import require_targets
-from bench.training.run import require_cell, run_missing, write_failed
+from bench.training.run import require_cell, run_missing, sweep_finished, write_failed
 from bench.training.workers import Outcome, Workers
 
 
@@ -216,6 +216,8 @@ def run(plan: Plan, folders: Folders, workers: int, threads: int = 1) -> Summary
     Features are cached first. Cells that another process is training meanwhile are left to it, then waited
     for, and trained here if they fail there.
     """
+    if folders.deterministic:
+        determinism.reserve_workspace()
     grid = look(plan, folders)
     prepare(grid, folders)
     summary, seen, left = Summary(), set(), grid.todo
@@ -232,6 +234,8 @@ def run(plan: Plan, folders: Folders, workers: int, threads: int = 1) -> Summary
                 seen.add(record.id)
         left = ranks.told(_without(left, seen, Store(folders.results)))
     summary.already_done = len(grid.cells) - len(seen)
+    if ranks.first():
+        sweep_finished(folders)
     return summary
 
 
@@ -257,7 +261,9 @@ def _prepare(manifest: Manifest, plan: Plan, folders: Folders, cohorts: int) -> 
     """Bring a corpus's features into the cache, or say that they will be computed as training goes."""
     if not isinstance(plan.features, Pretrained):
         with ranks.first_goes_ahead():
-            feature_cache.prepare(manifest, plan.features, folders.cache, skip_bad=folders.skip_bad)
+            feature_cache.prepare(
+                manifest, plan.features, folders.cache, skip_bad=folders.skip_bad, verify=ranks.first()
+            )
         return
     passes, where, decision = cohorts * (plan.recipe.epochs + 1), ranks.device_in_use(), None
     folders = read_with(plan.recipe, folders)

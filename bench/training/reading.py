@@ -5,7 +5,7 @@
     loader.waited_s
 
 Readers are threads: decoding and reading leave Python's lock alone, a batch needs no shared memory to cross,
-and what goes wrong keeps its sentence.
+and what goes wrong keeps its sentence. One that hangs, as on a disk that is gone, is given up.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from bench.errors import SuiteError
 from bench.training.split import Batch, Batches
 
+PATIENCE_S = 900.0  # for one batch: far more than any reading takes, far less than a night
 AHEAD = 2  # batches a reader
 MOST_READERS = 4
 
@@ -55,8 +57,18 @@ class Loader:
             for number in numbers:
                 pending.append(pool.submit(self.batches.__getitem__, number))
                 if len(pending) > AHEAD * self.readers:
-                    yield pending.popleft().result()
+                    yield _read(pending.popleft())
             while pending:
-                yield pending.popleft().result()
+                yield _read(pending.popleft())
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _read(pending: Future[Batch]) -> Batch:
+    """A batch, once it is read; SuiteError where that takes longer than `PATIENCE_S`."""
+    if not wait([pending], PATIENCE_S).done:
+        raise SuiteError(
+            f"reading a batch has taken over {PATIENCE_S:g} s; see to the disk that holds the recordings "
+            "and give the same command again: it goes on from the last checkpoint"
+        )
+    return pending.result()

@@ -3,26 +3,29 @@
     run_missing(Job("open", cells), folders, on_epoch=print)      # those that nobody trains or has trained
     run_cohort(Job("open", cells), folders, on_epoch=print)
 
-A test split is built only after every student's epoch has been chosen. A cell's record is written
-last, so a cell that has one has its predictions and checkpoint too.
+A test split is built only after every student's epoch has been chosen. Records are written last, so a cell
+that has one has its predictions and checkpoint too; and where the disk is full before, the cohort is still
+whole, and goes on from its training checkpoint.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import torch
 
-from bench import corpora, private
+from bench import corpora, locks, private
 from bench.config import Cell, Pretrained
 from bench.corpora.manifest import Manifest
 from bench.errors import SuiteError
 from bench.evidence import summary
 from bench.evidence.records import Cost, Environment, RunRecord, Status
-from bench.evidence.store import Store
+from bench.evidence.store import Store, atomic
 from bench.features import plan as feature_plan
 from bench.features.normaliser import Normaliser
 from bench.features.plan import Source
@@ -30,7 +33,17 @@ from bench.folders import Folders
 from bench.measuring import environment
 from bench.measuring.kernels import trust_recorded
 from bench.model import layout
-from bench.training import checkpoint, claims, ranks, samplers, scoring, starting, streams, teachers
+from bench.training import (
+    checkpoint,
+    claims,
+    determinism,
+    ranks,
+    samplers,
+    scoring,
+    starting,
+    streams,
+    teachers,
+)
 from bench.training.cohort import Student
 from bench.training.fit import OnEpoch, fit
 from bench.training.job import Job
@@ -38,6 +51,8 @@ from bench.training.listening import read_with
 from bench.training.losses import require_targets
 from bench.training.split import Split
 from bench.training.tasks import require_tasks
+
+CELLS = "cells.txt"  # in a folder of training checkpoints: the ids of its cells
 
 
 @dataclass(frozen=True)
@@ -85,6 +100,12 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
 
     A finished cohort leaves no training checkpoint behind. SuiteError for data that cannot be used.
     """
+    with determinism.demanded(folders.deterministic) as lacking:
+        return _run_cohort(job, folders, on_epoch, lacking)
+
+
+def _run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch, lacking: set[str]) -> list[RunRecord]:
+    """See `run_cohort`; `lacking` names the operations that were not deterministic though that was asked."""
     started, machine = time.perf_counter(), _machine()
     kernels = trust_recorded(Store(folders.results))
     first = job.cells[0]
@@ -95,6 +116,7 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
         normaliser = Normaliser.fit(data.source.store, list(train.table["utterance"]))
     cohort_name = f"cohort-{streams.number(*sorted(cell.id for cell in job.cells)):x}"
     training = folders.results / "checkpoints" / cohort_name
+    _name_cells(training, job)
     teacher = teachers.teacher(first, data.manifest.emotions, Store(folders.results), folders.models)
     start = starting.weights(first, folders.results, folders.models, train.emotions)
     encoders = data.source.encoders
@@ -112,6 +134,8 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
         waiting_share=cohort.waiting_share,
         feature_plan=data.source.plan,
         kernels=kernels,
+        deterministic=folders.deterministic,
+        nondeterministic=tuple(sorted(lacking)),
     )
     held_out = {name: split for name, split in splits.items() if name != "train"}
     scored = [cell for cell in job.cells if cohort.student(cell).status == "ok"]
@@ -122,10 +146,30 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
         record = blank_record(cell, job.preset, data.manifest, machine).model_copy(update=trained)
         found = predictions.get(cell.id)
         records.append(_keep(record, cohort.student(cell), normaliser, found, Store(folders.results)))
+    for record in records if ranks.first() else ():
+        Store(folders.results).write(record)
     if ranks.first():
         shutil.rmtree(training, ignore_errors=True)
     ranks.meet()
     return records
+
+
+def _name_cells(training: Path, job: Job) -> None:
+    """Let a folder of training checkpoints say whose they are: see `sweep_finished`."""
+    if ranks.first():
+        with atomic(training / CELLS) as temporary:
+            temporary.write_text("".join(f"{cell.id}\n" for cell in job.cells), encoding="utf-8")
+
+
+def sweep_finished(folders: Folders) -> None:
+    """Remove what killed processes have left of finished work: training checkpoints and unfinished files."""
+    store = Store(folders.results)
+    for name in ("runs", "predictions", "checkpoints"):
+        locks.sweep(folders.results / name)
+    for named in (folders.results / "checkpoints").glob(f"cohort-*/{CELLS}"):
+        with suppress(OSError):  # removed at this moment
+            if all(store.finished(cell) for cell in named.read_text(encoding="utf-8").split()):
+                shutil.rmtree(named.parent, ignore_errors=True)
 
 
 def _machine() -> Environment:
@@ -140,7 +184,7 @@ def _keep(
     predictions: pd.DataFrame | None,
     store: Store,
 ) -> RunRecord:
-    """Score a student's predictions, and write its checkpoint, its predictions and, last, its record.
+    """A student's record with its scores; its checkpoint and its predictions are written.
 
     Of processes that share the work all have predicted, and the first writes.
     """
@@ -152,8 +196,6 @@ def _keep(
             path = store.checkpoint_path(cell.id)
             checkpoint.save(path, cell, student.best, normaliser, record.emotions, record.attributes)
             store.write_predictions(cell.id, predictions)
-    if ranks.first():
-        store.write(record)
     return record
 
 
@@ -209,15 +251,19 @@ def blank_record(
 def write_failed(
     job: Job, manifest: Manifest, folders: Folders, threads: int, reason: str
 ) -> list[RunRecord]:
-    """Write and return a failed record for every cell of a job that has none that stands."""
+    """Write and return a failed record for every cell of a job that has none that stands.
+
+    A cell that another process has taken up meanwhile is left to it.
+    """
     store, machine = Store(folders.results), environment.describe(threads)
-    records = [
-        blank_record(cell, job.preset, manifest, machine, "failed", reason)
-        for cell in job.cells
-        if not store.finished(cell.id)
-    ]
-    for record in records:
-        store.write(record)
+    with claims.hold(folders.claims, [cell.id for cell in job.cells]) as held:
+        records = [
+            blank_record(cell, job.preset, manifest, machine, "failed", reason)
+            for cell in job.cells
+            if cell.id in held.ids and not store.finished(cell.id)
+        ]
+        for record in records:
+            store.write(record)
     return records
 
 

@@ -7,6 +7,7 @@ predictions = tables[cell.id]                                   # scored by `ben
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import torch
 
 from bench.attributes import ATTRIBUTES, from_unit
 from bench.config import Cell
+from bench.features.encoders import Heard
 from bench.training import ranks
 from bench.training.cohort import Cohort, Student
 from bench.training.reading import Loader, free_cores
@@ -23,7 +25,8 @@ from bench.training.split import Batches, Split, buckets
 def predict_all(cohort: Cohort, cells: Sequence[Cell], splits: dict[str, Split]) -> dict[str, pd.DataFrame]:
     """Outputs of each cell's chosen epoch for every utterance of the splits, by the cell's id.
 
-    Columns: `bench.evidence.records`. Each batch is read and heard once for all cells.
+    Columns: `bench.evidence.records`. Each batch is read and heard once for all cells. A student that runs
+    out of memory has no outputs, and its mates theirs.
     """
     students = {cell.id: cohort.student(cell) for cell in cells}
     for student in students.values():
@@ -36,6 +39,7 @@ def predict_all(cohort: Cohort, cells: Sequence[Cell], splits: dict[str, Split])
             ignore_index=True,
         )
         for i, (id, student) in enumerate(students.items())
+        if student.status == "ok"
     }
 
 
@@ -52,8 +56,16 @@ def _outputs(cohort: Cohort, students: Sequence[Student], split: Split) -> list[
     for batch in Loader(batches, free_cores() if cohort.listening.slow_to_read else 0):
         heard = cohort.listening(batch.to(cohort.device))
         for student, rows in zip(students, outputs, strict=True):
-            rows[batch.positions] = cohort.outputs(student, heard).float().cpu().numpy()
+            said = _said(cohort, student, heard) if student.status == "ok" else None
+            if said is not None:
+                rows[batch.positions] = said
     return [ranks.total(rows, cohort.device) for rows in outputs]
+
+
+def _said(cohort: Cohort, student: Student, heard: Heard) -> np.ndarray | None:
+    """Outputs (B, C + A) of a batch; None where the student has run out of memory."""
+    outputs = cohort.attempt(student, partial(cohort.outputs, student, heard))
+    return None if outputs is None else outputs.float().cpu().numpy()
 
 
 def _table(student: Student, split: Split, outputs: np.ndarray) -> pd.DataFrame:

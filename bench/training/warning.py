@@ -57,9 +57,12 @@ def answer() -> None:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """A child that is started within receives no warning until it heeds them."""
+    """A child that is started within receives no warning until it heeds them, and no Ctrl-C.
+
+    Ctrl-C goes to all processes of a terminal; the child would show where it was when it began.
+    """
     if SIGNALS:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (*SIGNALS, signal.SIGINT))
     try:
         yield
     finally:

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import Event, Lock
@@ -44,6 +46,7 @@ from bench.training.job import Job
 
 Outcome = list[RunRecord] | str
 KEPT = "kept"  # what a child says when it has answered a warning
+GRACE_S = 30.0  # for a child to end after its last word
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,8 @@ class Workers:
                 self._children[child].set()
             else:
                 outcome = message
-        child.join()
+                break
+        _end(child)
         with self._lock:
             self._children.pop(child).set()
         if isinstance(outcome, SuiteError):
@@ -134,11 +138,21 @@ class Workers:
         with self._lock:
             if self._ended:
                 raise SuiteError("the run has ended")
+            if sys.platform != "win32":
+                resource_tracker.ensure_running()  # or its start would let through what is held back
             with warning.held_back():
                 child.start()
             self._children[child] = Event()
         sender.close()
         return receiver, child
+
+
+def _end(child: BaseProcess) -> None:
+    """Wait for a child that has said its last; one that cannot end, as where a reader hangs, is killed."""
+    child.join(GRACE_S)
+    if child.is_alive():
+        child.kill()
+        child.join()
 
 
 def _messages(receiver: Connection) -> Iterator[Message]:

@@ -50,10 +50,16 @@ def test_an_edited_text_is_read_anew(root, tmp_path):
     assert texts.read(root, list(TEXTS), tmp_path)[0] == "so it is"
 
 
-def test_a_damaged_cache_is_made_again(root, tmp_path, monkeypatch):
+def flipped(content: bytes) -> bytes:
+    at = content.index(b"so it was")
+    return content[:at] + b"t" + content[at + 1 :]
+
+
+@pytest.mark.parametrize("damaged", [lambda content: content[:40], flipped], ids=["cut", "flipped"])
+def test_a_damaged_cache_is_made_again(root, tmp_path, monkeypatch, damaged):
     texts.read(root, list(TEXTS), tmp_path)
     (kept,) = tmp_path.glob("texts/*/" + texts.FILE)
-    kept.write_bytes(kept.read_bytes()[:40])
+    kept.write_bytes(damaged(kept.read_bytes()))
     assert texts.read(root, list(TEXTS), tmp_path) == READ
     monkeypatch.setattr(texts, "_read_all", no_opening)
     assert texts.read(root, list(TEXTS), tmp_path) == READ

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import librosa
 import numpy as np
@@ -15,7 +20,7 @@ from bench.corpora import emodb
 from bench.errors import SuiteError, UnusableFiles
 from bench.features import cache as cache_module
 from bench.features.cache import prepare
-from bench.folders import cache_folder
+from bench.folders import cache_folder, whole_folder
 
 NAMES = ["03a01Wa.wav", "wav/08a01Na.flac", "16b10Ta.wav"]
 FEATURES = Features(num_mels=16, window_ms=25.0, hop_ms=10.0)
@@ -201,34 +206,87 @@ def test_an_interrupted_build_leaves_nothing(corpus, cache, monkeypatch):
     assert folders(cache) == []
 
 
-def test_what_a_killed_process_left_is_swept_after_a_day(corpus, cache):
+WRITE_AND_HANG = """
+import sys, time
+from pathlib import Path
+from bench.folders import whole_folder
+with whole_folder(Path(sys.argv[1])) as folder:
+    (folder / "frames.npy").touch()
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("set_back_s", [0, 400 * 24 * 3600], ids=["", "clock set back"])
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(
+    corpus, cache, monkeypatch, set_back_s
+):
+    """Whatever the clock says: only the locks of the processes are asked."""
     manifest = emodb.load(corpus)
     prepare(manifest, FEATURES, cache)
     folder = folders(cache)[0]
-    for age_h in (1, 48):
-        left = folder.parent / f".{folder.name}.{age_h}"
-        left.mkdir()
-        (left / "frames.npy").touch()
-        when = left.stat().st_mtime - 3600 * age_h
-        os.utime(left / "frames.npy", (when, when))
-        os.utime(left, (when, when))
+    command = [sys.executable, "-c", WRITE_AND_HANG, str(folder)]
+    dead, alive = (subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2))
+    try:
+        assert dead.stdout.readline() == alive.stdout.readline() == "writing\n"
+        assert len([path for path in folders(cache) if path.is_dir()]) == 3
+        dead.kill()
+        dead.wait()
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now - set_back_s)
+        (folder / "frames.npy").unlink()
+        prepare(manifest, FEATURES, cache)
+        unfinished = [path for path in folders(cache) if path.name.endswith(".unfinished")]
+        assert len(unfinished) == 1
+    finally:
+        for process in (dead, alive):
+            process.kill()
+            process.communicate()
     (folder / "frames.npy").unlink()
     prepare(manifest, FEATURES, cache)
-    assert [path.name for path in folders(cache)] == [f".{folder.name}.1", folder.name]
+    assert folders(cache) == [folder]
 
 
-def test_a_folder_made_meanwhile_by_another_process_stands(corpus, cache, monkeypatch):
-    manifest = emodb.load(corpus)
-    real = cache_module._build
+def test_a_folder_made_meanwhile_by_another_process_stands(tmp_path):
+    with whole_folder(tmp_path / "made") as later:
+        (later / "which").write_text("later")
+        with whole_folder(tmp_path / "made") as first:
+            (first / "which").write_text("first")
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    assert (tmp_path / "made" / "which").read_text() == "first"
 
-    def build_twice(*arguments):
-        monkeypatch.setattr(cache_module, "_build", real)
-        prepare(manifest, FEATURES, cache)
+
+def test_processes_that_want_the_same_features_compute_them_once(corpus, cache, monkeypatch):
+    """The second waits for the first, and takes nothing of it away."""
+    manifest, real, built = emodb.load(corpus), cache_module._build, []
+    begun = threading.Event()
+
+    def build(*arguments):
+        built.append(arguments)
+        begun.set()
+        time.sleep(0.3)
         real(*arguments)
 
-    monkeypatch.setattr(cache_module, "_build", build_twice)
-    assert len(prepare(manifest, FEATURES, cache)) == 3
-    assert len(folders(cache)) == 1
+    monkeypatch.setattr(cache_module, "_build", build)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(prepare, manifest, FEATURES, cache)
+        begun.wait()
+        second = pool.submit(prepare, manifest, FEATURES, cache)
+        assert len(first.result()) == len(second.result()) == 3
+    assert len(built) == 1
+
+
+@pytest.mark.parametrize("name", ["frames.npy", "index.parquet", "sums.json"])
+def test_one_flipped_bit_is_found_and_the_features_made_again(corpus, cache, name):
+    manifest = emodb.load(corpus)
+    before = {name: np.array(frames) for name, frames in prepare(manifest, FEATURES, cache).items()}
+    path = folders(cache)[0] / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    after = prepare(manifest, FEATURES, cache, verify=True)
+    for each in before:
+        assert np.array_equal(before[each], after[each])
 
 
 def test_the_environment_names_the_cache(monkeypatch, tmp_path):

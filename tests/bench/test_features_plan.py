@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -223,6 +225,28 @@ def test_processes_that_share_a_build_make_each_shard_once(few, features, folder
     total = len(planned.speech.groups)
     build(few, features, folders, CPU, own=1, count=2)
     assert planned.speech.missing() == list(range(0, total, 2))
+
+
+def test_builds_that_know_nothing_of_each_other_share_the_shards(few, features, folders, monkeypatch):
+    """Neither makes a shard twice, and none takes away what the other has finished."""
+    small_shards(monkeypatch)
+    planned = Cached.of(few, features, folders.cache)
+    real, made = hidden._encoded_speech, []
+    both = threading.Barrier(2)
+
+    def encode(paths, encoders):
+        made.append(tuple(paths))
+        if len(made) <= 2:
+            both.wait(60)  # each has a shard of its own
+        return real(paths, encoders)
+
+    monkeypatch.setattr(hidden, "_encoded_speech", encode)
+    with ThreadPoolExecutor(2) as pool:
+        for building in [pool.submit(build, few, features, folders, CPU) for _ in range(2)]:
+            building.result()
+    assert sorted(made) == sorted(planned.speech.groups)
+    assert planned.complete()
+    assert not list(planned.speech.folder.glob("*.lock"))
 
 
 def test_states_beyond_float16_are_clipped_not_infinite():

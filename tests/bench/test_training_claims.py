@@ -105,6 +105,22 @@ for number in range(100):
     assert sorted(numbers) == list(range(100))
 
 
+def test_a_claim_holds_where_the_disk_has_no_room_for_its_words(holder, tmp_path, largest_file):
+    with largest_file(0), claims.hold(tmp_path, ["a"]) as held:
+        held.note("epoch 3 of 40")
+        assert held.ids == {"a"}
+        assert claims.holders(tmp_path) == {"a": ""}
+
+
+def test_who_may_only_read_sees_what_is_held(holder, tmp_path, monkeypatch):
+    """As root may write anywhere: what is asked for is asked for reading alone."""
+    holder("a")
+    opened, real = [], claims.os.open
+    monkeypatch.setattr(claims.os, "open", lambda path, how: opened.append(how) or real(path, how))
+    assert list(claims.holders(tmp_path)) == ["a"]
+    assert opened == [claims.os.O_RDONLY]
+
+
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "claims").write_text("a file")
     with pytest.raises(SuiteError, match="cannot write"), claims.hold(tmp_path / "claims", ["a"]):

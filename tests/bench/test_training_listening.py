@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 
 import numpy as np
@@ -329,6 +330,20 @@ class TestReading:
         read = []
         with pytest.raises(SuiteError, match=r"^a.wav: no samples$"):
             read.extend(Loader(Broken(split, [np.array([i]) for i in range(4)]), readers=2))
+
+    def test_a_reader_that_hangs_is_given_up(self, monkeypatch):
+        monkeypatch.setattr(reading, "PATIENCE_S", 0.1)
+        split, back = toy_split(8), threading.Event()
+
+        class Hung(Batches):
+            def __getitem__(self, number):
+                if number == 1:
+                    back.wait(60)
+                return super().__getitem__(number)
+
+        with pytest.raises(SuiteError, match=r"reading a batch has taken over 0\.1 s"):
+            list(Loader(Hung(split, [np.array([i]) for i in range(4)]), readers=2))
+        back.set()
 
     def test_waiting_is_the_time_until_a_batch_is_there(self, monkeypatch):
         clock = iter(range(1000))

@@ -136,3 +136,24 @@ def test_a_child_that_has_not_begun_to_listen_is_not_killed_by_a_warning():
         child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     child.send_signal(signal.SIGUSR2)
     assert child.communicate(timeout=60)[0].strip() == "True"
+
+
+HELD_BACK = """
+from pathlib import Path
+from bench.folders import Folders
+from bench.training.workers import Workers
+if __name__ == "__main__":
+    workers = Workers(1, Folders(Path(), Path()), 1)
+    _, child = workers._start(None, False)
+    lines = Path(f"/proc/{child.pid}/status").read_text().splitlines()
+    child.kill()
+    print(next(line.split()[1] for line in lines if line.startswith("SigBlk")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which signals a process holds back")
+def test_the_first_child_of_a_run_holds_back_warnings_and_ctrl_c_as_the_others_do(tmp_path):
+    (tmp_path / "program.py").write_text(HELD_BACK)
+    done = subprocess.run([sys.executable, tmp_path / "program.py"], capture_output=True, text=True)
+    held = int(done.stdout, 16)
+    assert all(held >> (number - 1) & 1 for number in (*warning.SIGNALS, signal.SIGINT))
