@@ -4,12 +4,14 @@
     serbench run open --seeds 0 1 2 --recipe.epochs 60
     serbench report
 
-Bad input ends with one sentence on standard error and exit code 2; Ctrl-C with 130, SIGTERM with 143.
+Bad input ends with one sentence on standard error and exit code 2; Ctrl-C with 130, SIGTERM with 143; output
+that nobody reads any more with 141 and no words, as of other Unix tools.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -74,6 +76,7 @@ examples:
 `serbench COMMAND --help` shows every setting with its default. Results go to results/ under the
 working directory (--results), cached features to ~/.cache/serbench (--cache or SER_CACHE).
 """
+UNREAD = 141  # how a shell names a process that wrote to nobody (128 + SIGPIPE)
 
 
 class Terminated(KeyboardInterrupt):
@@ -83,7 +86,24 @@ class Terminated(KeyboardInterrupt):
 def main() -> None:
     """Entry point of the `serbench` script."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(run_command(sys.argv[1:]))
+    try:
+        try:
+            code = run_command(sys.argv[1:])
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _unread():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        code = UNREAD
+    sys.exit(code)
+
+
+def _unread() -> bool:
+    """Whether whoever read standard output has gone, as in `serbench --help | head -1`."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -44,6 +44,13 @@ class Interval:
     low: float
     high: float
 
+    def columns(self, name: str) -> dict[str, float]:
+        """The columns `name`, `name`_low and `name`_high of a table."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
+
+UNKNOWN = Interval(np.nan, np.nan, np.nan)
+
 
 @dataclass(frozen=True)
 class Estimate:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.errors import SuiteError
-from bench.evidence.confusion import positions
+from bench.evidence.confusion import positions, require
 from bench.evidence.metrics import Metric, Scores, mean_of_present, ratio
 
 Sums = npt.NDArray[np.float64]  # (…, 6)
@@ -75,9 +75,7 @@ def by_speaker(predictions: pd.DataFrame, attributes: Sequence[str], speakers: S
     missing column, an unknown speaker or a NaN prediction is a SuiteError.
     """
     columns = [name for attribute in attributes for name in (attribute, f"predicted_{attribute}")]
-    missing = [name for name in ("speaker", *columns) if name not in predictions]
-    if missing:
-        raise SuiteError(f"predictions lack the column {missing[0]!r}; delete the run's record to redo it")
+    require(predictions, ("speaker", *columns))
     speaker = positions(predictions["speaker"], speakers, "speaker")
     found = np.zeros((len(speakers), len(attributes), NUM_SUMS))
     for index, attribute in enumerate(attributes):

@@ -9,14 +9,17 @@ speakers (`bench.evidence.bootstrap`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from bench.errors import SuiteError
+
+Columns = pd.DataFrame | Mapping[str, npt.NDArray[Any]]  # by name
 
 
 @dataclass(frozen=True)
@@ -44,17 +47,32 @@ class Coded:
 
 def coded(predictions: pd.DataFrame, emotions: Sequence[str], speakers: Sequence[str]) -> Coded:
     """Predictions as numbers; a label, speaker or logit outside what is known is a SuiteError."""
+    require(predictions, ("speaker", "label"))
+    guess = guesses(predictions, emotions)
+    speaker = positions(predictions["speaker"], speakers, "speaker")
+    label = positions(predictions["label"], emotions, "label")
+    return Coded(speaker, label, guess, len(speakers), len(emotions))
+
+
+def guesses(predictions: Columns, emotions: Sequence[str]) -> npt.NDArray[np.intp]:
+    """The emotion with the highest logit of every utterance, (N,), as its place in `emotions`.
+
+    SuiteError where a logit is missing or NaN.
+    """
     columns = [f"logit_{emotion}" for emotion in emotions]
-    missing = [name for name in ("speaker", "label", *columns) if name not in predictions]
-    if missing:
-        raise SuiteError(f"predictions lack the column {missing[0]!r}; delete the run's record to redo it")
-    logits = predictions[columns].to_numpy(dtype=np.float64)
+    require(predictions, columns)
+    logits = np.stack([np.asarray(predictions[name], dtype=np.float64) for name in columns], axis=1)
     if np.isnan(logits).any():
         row = int(np.isnan(logits).any(axis=1).argmax())
         raise SuiteError(f"predictions hold a NaN logit in row {row}; delete the run's record to redo it")
-    speaker = positions(predictions["speaker"], speakers, "speaker")
-    label = positions(predictions["label"], emotions, "label")
-    return Coded(speaker, label, logits.argmax(axis=1), len(speakers), len(emotions))
+    return logits.argmax(axis=1)
+
+
+def require(predictions: Columns, columns: Sequence[str]) -> None:
+    """SuiteError naming the first of `columns` that a predictions table lacks."""
+    missing = [name for name in columns if name not in predictions]
+    if missing:
+        raise SuiteError(f"predictions lack the column {missing[0]!r}; delete the run's record to redo it")
 
 
 def by_speaker(

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import pandas as pd
 from pydantic import ValidationError
@@ -32,6 +32,9 @@ from bench.evidence.records import (
 )
 from bench.folders import disk_errors
 from bench.locks import beside
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 AnyRecord = RunRecord | ProfileRecord | OpRecord | SweepRecord | KernelRecord | CohortRecord | ExportRecord
 Record = TypeVar(
@@ -142,17 +145,24 @@ class Store:
     def predictions(self, run_id: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Per-utterance logits of one run, or `columns` of them; SuiteError where missing or damaged."""
         path = self.predictions_path(run_id)
-        try:
+        with _readable(path):
             table = pd.read_parquet(path, columns=None if columns is None else list(columns))
-        except Exception as error:
-            raise SuiteError(
-                f"{path}: predictions cannot be read ({error}); delete the run's record to redo it"
-            ) from error
-        for name in map(str, table.columns):
-            if _is_numeric(name) and not pd.api.types.is_numeric_dtype(table[name]):
-                raise SuiteError(
-                    f"{path}: column {name!r} holds no numbers; delete the run's record to redo it"
-                )
+        _check_numbers(path, {str(name): pd.api.types.is_numeric_dtype(table[name]) for name in table})
+        return table
+
+    def prediction_columns(self, run_id: str) -> pa.Table:
+        """`predictions` as an Arrow table: for many runs, most of whose columns are the same."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.predictions_path(run_id)
+        with _readable(path):
+            table = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(use_threads=False)
+            table.validate(full=True)
+        numbers = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean)
+        _check_numbers(
+            path, {column.name: any(holds(column.type) for holds in numbers) for column in table.schema}
+        )
         return table
 
     def runs(self) -> list[RunRecord]:
@@ -193,9 +203,23 @@ class Store:
         return [read(path, SweepRecord) for path in self.paths("sweeps")]
 
 
-def _is_numeric(column: str) -> bool:
-    """Whether a column of predictions holds numbers."""
-    return column in (*ATTRIBUTES, "duration_s") or column.startswith(("logit_", "predicted_"))
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Says of a predictions file that cannot be read how to mend it."""
+    try:
+        yield
+    except Exception as error:
+        raise SuiteError(
+            f"{path}: predictions cannot be read ({error}); delete the run's record to redo it"
+        ) from error
+
+
+def _check_numbers(path: Path, numeric: Mapping[str, bool]) -> None:
+    """SuiteError where a column that should hold numbers does not; `numeric` says which columns do."""
+    for name, holds in numeric.items():
+        named = name in (*ATTRIBUTES, "duration_s") or name.startswith(("logit_", "predicted_"))
+        if named and not holds:
+            raise SuiteError(f"{path}: column {name!r} holds no numbers; delete the run's record to redo it")
 
 
 def read(path: Path, kind: type[Record]) -> Record:

@@ -29,6 +29,7 @@ from bench.features.pretrained import resolve_features
 from bench.measuring import environment
 from bench.measuring.claim import say_waiting, sole
 from bench.measuring.cohort_cost import cells_of, noise, recipe_of
+from bench.measuring.counted import Counted
 from bench.measuring.isolation import Failure, Guard, default_guard, outcomes
 from bench.measuring.kernels import trust_recorded
 from bench.model import layout
@@ -49,18 +50,15 @@ class Job:
 
 
 @dataclass
-class Summary:
-    """Runs timed now, those of them that failed, and those left for the next time."""
+class Summary(Counted):
+    """Runs timed now, and those that failed instead."""
 
     record: CohortRecord
     done: int = 0
     failed: int = 0
-    left: int = 0
 
-    def text(self) -> str:
-        """One line of counts."""
-        beyond = f", {self.left} left for the next time" if self.left else ""
-        return f"{self.done} runs timed, {self.failed} failed{beyond}"
+    def counts(self) -> tuple[str, ...]:
+        return f"{self.done} runs timed", f"{self.failed} failed"
 
 
 def time_cohorts(

@@ -23,6 +23,7 @@ from bench.evidence.kernels import KernelCase, KernelFinding, KernelRecord, Kern
 from bench.evidence.store import Store, read
 from bench.measuring import environment
 from bench.measuring.claim import say_waiting, sole
+from bench.measuring.counted import Counted
 from bench.measuring.isolation import Failure, Guard, default_guard, outcomes
 from bench.measuring.kernel_cases import cases
 from bench.measuring.kernel_checks import check
@@ -45,18 +46,15 @@ Check = Callable[[KernelCase], KernelFinding]
 
 
 @dataclass
-class Summary:
-    """Comparisons made now, those of them that are right, and those left for the next time."""
+class Summary(Counted):
+    """Comparisons made now, and those of them that are right."""
 
     record: KernelRecord
     made: int = 0
     right: int = 0
-    left: int = 0
 
-    def text(self) -> str:
-        """One line of counts."""
-        beyond = f", {self.left} left for the next time" if self.left else ""
-        return f"{self.made} comparisons made, {self.right} of them right{beyond}"
+    def counts(self) -> tuple[str, ...]:
+        return f"{self.made} comparisons made", f"{self.right} of them right"
 
 
 def check_kernels(

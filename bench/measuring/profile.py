@@ -41,6 +41,7 @@ from bench.measuring import environment
 from bench.measuring.ceilings import Machine, ceilings
 from bench.measuring.cells import Curve, check, curves
 from bench.measuring.claim import say_waiting, sole
+from bench.measuring.counted import Counted
 from bench.measuring.cuda_clocks import CudaTimes
 from bench.measuring.energy import Energy
 from bench.measuring.isolation import Failure, Guard, default_guard, outcomes
@@ -60,24 +61,20 @@ Cell = tuple[int | None, Shape]  # number of its curve; None: of the control
 
 
 @dataclass
-class Summary:
+class Summary(Counted):
     """Shapes measured now, left alone because they had a record, failed, and not tried.
 
-    `untried` lie beyond the failure of their curve, `left` beyond the minutes given. `sweep` is its record,
-    None where there was nothing to do.
+    `untried` lie beyond the failure of their curve. `sweep` is its record, None where nothing was to be done.
     """
 
     done: int = 0
     skipped: int = 0
     failed: int = 0
     untried: int = 0
-    left: int = 0
     sweep: SweepRecord | None = field(default=None, compare=False)
 
-    def text(self) -> str:
-        """One line of counts."""
-        beyond = f", {self.left} left for the next time" if self.left else ""
-        return f"{self.done} shapes measured, {self.skipped} already done, {self.failed} failed{beyond}"
+    def counts(self) -> tuple[str, ...]:
+        return f"{self.done} shapes measured", f"{self.skipped} already done", f"{self.failed} failed"
 
 
 def profile(

@@ -18,7 +18,7 @@ import pandas as pd
 from bench.errors import SuiteError
 from bench.evidence.cohorts import CohortRecord
 from bench.evidence.kernels import KernelRecord
-from bench.evidence.records import OpRecord, SweepRecord
+from bench.evidence.records import OpRecord, RunRecord, SweepRecord
 from bench.evidence.reported import Reported, read
 from bench.evidence.store import Store, atomic
 from bench.report import (
@@ -43,6 +43,7 @@ from bench.report.tables import BASELINE, every_profile, plain, score_tables
 class Evidence:
     """All that a report is made of."""
 
+    runs: list[RunRecord]
     accuracy: pd.DataFrame
     groups: pd.DataFrame
     profiles: pd.DataFrame  # those that stand beside accuracy
@@ -98,8 +99,8 @@ def _material(evidence: Evidence) -> figures.Material:
 def _read(results: Path, baseline: str) -> Evidence:
     store = Store(results)
     numbers = results / "reported.csv"
-    details = Details()
-    accuracy, groups = score_tables(store, baseline, details.add)
+    runs, details = store.runs(), Details()
+    accuracy, groups = score_tables(store, runs, baseline, details.add)
     costs, ops = every_profile(store), store.ops()
     kernels, cohorts = store.kernels(), store.cohorts()
     exported = exports.exports(store)
@@ -113,6 +114,7 @@ def _read(results: Path, baseline: str) -> Evidence:
             f"no run of the baseline {baseline!r}; there is {', '.join(layouts) or 'none at all'}"
         )
     return Evidence(
+        runs=runs,
         accuracy=accuracy,
         groups=groups,
         profiles=plain(costs),
@@ -125,15 +127,15 @@ def _read(results: Path, baseline: str) -> Evidence:
         reported=read(numbers) if numbers.is_file() else [],
         details=details,
         baseline=baseline,
-        sampled=samplers.sections(store),
+        sampled=samplers.sections(store, runs),
     )
 
 
 def _write_tables(results: Path, evidence: Evidence) -> list[Path]:
-    accuracy, profiles, store = evidence.accuracy, evidence.profiles, Store(results)
-    texts = _accuracy_texts(store, evidence) if len(accuracy) else {}
+    accuracy, profiles = evidence.accuracy, evidence.profiles
+    texts = _accuracy_texts(evidence) if len(accuracy) else {}
     if len(accuracy) or len(profiles):
-        texts["index.html"] = page.html(store, accuracy, profiles, evidence.reported)
+        texts["index.html"] = page.html(evidence.runs, accuracy, profiles, evidence.reported)
     if len(evidence.costs):
         table = curve_table.curves(evidence.costs)
         texts["costs.md"] = curve_table.markdown(table, evidence.sweeps)
@@ -146,7 +148,7 @@ def _write_tables(results: Path, evidence: Evidence) -> list[Path]:
     return [_write(results / name, text) for name, text in texts.items()]
 
 
-def _accuracy_texts(store: Store, evidence: Evidence) -> dict[str, str]:
+def _accuracy_texts(evidence: Evidence) -> dict[str, str]:
     """What is written where there are runs, by file name."""
     accuracy, profiles = evidence.accuracy, evidence.profiles
     texts = {
@@ -156,7 +158,7 @@ def _accuracy_texts(store: Store, evidence: Evidence) -> dict[str, str]:
         "leaderboard.tex": latex.tables(accuracy, profiles, evidence.reported),
         "leaderboard.json": data_files.json_text(accuracy, evidence.groups, profiles),
     }
-    card = model_card.markdown(accuracy, evidence.groups, store.runs())
+    card = model_card.markdown(accuracy, evidence.groups, evidence.runs)
     return texts | ({"MODEL_CARD.md": card} if card else {})
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from bench.corpora.label_maps import arousal
 from bench.evidence.arousal import clustering, comparable
-from bench.evidence.bootstrap import Interval, estimate
+from bench.evidence.bootstrap import UNKNOWN, estimate
 from bench.report import units
 from bench.report.scoring import Scored, resample
 
@@ -26,12 +26,12 @@ DRAWS = 2_000  # a quasi-independent table is fitted to each, which takes longer
 
 def arousal_columns(scored: Scored | None, synthetic: bool) -> dict[str, float]:
     """The clustering of a system's errors with its 95 % interval."""
-    found = Interval(np.nan, np.nan, np.nan)
+    found = UNKNOWN
     if scored is not None and not synthetic:
         levels = [arousal(emotion) for emotion in scored.emotions]
         if comparable(levels):
             found = estimate(clustering(levels), resample(scored.counts, DRAWS)).interval()
-    return {COLUMN: found.value, f"{COLUMN}_low": found.low, f"{COLUMN}_high": found.high}
+    return found.columns(COLUMN)
 
 
 def sentence(row: pd.Series) -> str:

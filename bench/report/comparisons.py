@@ -1,6 +1,6 @@
 """The comparisons that the runs make: who was scored on the same thing, and who may be compared with whom.
 
-    for compared in comparisons(store):
+    for compared in comparisons(store, store.runs()):
         compared.systems[key], compared.scored[key], compared.notes[key]        # key: (layout, direction)
 
 A comparison is one corpus, protocol, corpus options, features, encoder and recipe, scored on one split
@@ -18,7 +18,8 @@ from bench.config import content_id
 from bench.evidence.comparison import comparison
 from bench.evidence.records import RunRecord
 from bench.evidence.store import Store
-from bench.report.scoring import Predictions, Scored, common_utterances, obstacle, score
+from bench.report.predictions import Predictions
+from bench.report.scoring import Scored, common_utterances, obstacle, score
 
 Key = tuple[str, str]  # layout, direction
 
@@ -41,13 +42,13 @@ class Compared:
         return [key for key, note in self.notes.items() if not note]
 
 
-def comparisons(store: Store, runs: Sequence[RunRecord] | None = None) -> Iterator[Compared]:
-    """Every comparison of a results folder, or of some `runs` of it.
+def comparisons(store: Store, runs: Sequence[RunRecord]) -> Iterator[Compared]:
+    """Every comparison that some runs of a results folder make.
 
     SuiteError where a record or its predictions are damaged.
     """
     groups: dict[str, list[RunRecord]] = defaultdict(list)
-    for run in store.runs() if runs is None else runs:
+    for run in runs:
         groups[content_id(comparison(run))].append(run)
     for name, group in groups.items():
         predictions = Predictions(store)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from bench import spreadsheet
 from bench.evidence import growth
-from bench.evidence.bootstrap import Interval
+from bench.evidence.bootstrap import UNKNOWN, Interval
 from bench.evidence.records import SweepRecord
 from bench.report import sweeps as sweep_words
 from bench.report import units
@@ -28,6 +28,7 @@ from bench.report.tables import BASELINE, UNFUSED
 FEW = 6  # samples; fewer have no 95 % interval of the median
 CURVE = ["hardware", "network", "regime", "target", "layout", "direction"]
 PLACE = ["hardware", "network", "regime"]
+Curves = Mapping[tuple[str, ...], pd.DataFrame]
 _INTRODUCTION = """\
 # Costs
 
@@ -51,7 +52,8 @@ def curves(profiles: pd.DataFrame) -> pd.DataFrame:
     """
     if profiles.empty:
         return pd.DataFrame()
-    return pd.DataFrame([_row(profiles, curve) for _, curve in profiles.groupby(CURVE, sort=False)])
+    found = by_curve(profiles)
+    return pd.DataFrame([_row(found, found[key]) for key in found])
 
 
 def exponent(points: pd.DataFrame, quantity: Quantity) -> float | None:
@@ -80,19 +82,25 @@ def crossing_words(seconds: float, points: pd.DataFrame) -> str:
     return "throughout" if seconds <= points["seconds"].min() else f"from {_length(seconds)}"
 
 
-def rival(profiles: pd.DataFrame, curve: pd.DataFrame, layout: str) -> pd.DataFrame:
-    """The rows of another layout that a curve is compared with: all else alike."""
-    first = curve.iloc[0]
-    alike = profiles["layout"] == layout
-    for column in ("hardware", "network", "regime", "target", "direction"):
-        alike &= profiles[column] == first[column]
-    return profiles[alike].sort_values("seconds")
+def by_curve(profiles: pd.DataFrame) -> Curves:
+    """The rows of every curve by length; the key: its CURVE columns."""
+    if profiles.empty:
+        return {}
+    groups = profiles.sort_values("seconds", kind="stable").groupby(CURVE, sort=False)
+    return {tuple(key): rows for key, rows in groups}
+
+
+def rival(curves: Curves, curve: pd.DataFrame, layout: str) -> pd.DataFrame:
+    """The rows of another layout that a curve is compared with: all else alike; maybe none."""
+    own = curve[CURVE].iloc[0].to_dict()
+    return curves.get(tuple((own | {"layout": layout}).values()), curve.iloc[:0])
 
 
 def overtakes(drawn: pd.DataFrame, quantity: Quantity) -> bool:
     """Whether some curve undercuts softmax from a length on that is not the shortest."""
-    for _, curve in drawn.groupby(["target", "layout", "direction"]):
-        found = crossover(curve, rival(drawn, curve, BASELINE), quantity)
+    curves = by_curve(drawn)
+    for curve in curves.values():
+        found = crossover(curve, rival(curves, curve, BASELINE), quantity)
         if found is not None and curve["seconds"].min() < found < math.inf:
             return True
     return False
@@ -113,39 +121,34 @@ def csv(table: pd.DataFrame) -> str:
     return spreadsheet.text(table, float_format="%.6g")
 
 
-def _row(profiles: pd.DataFrame, curve: pd.DataFrame) -> dict[str, Any]:
+def _row(curves: Curves, curve: pd.DataFrame) -> dict[str, Any]:
     done = curve[(curve["status"] == "ok") & (curve["median_ms"] > 0)]
     first = curve.iloc[0]
     row = {name: first[name] for name in (*CURVE, "name", "setting")}
-    row |= _interval("growth", _growth(done))
+    row |= _growth(done).columns("growth")
     for column, layout in (("faster_than_softmax_s", BASELINE), ("faster_than_unfused_s", UNFUSED)):
-        row |= _interval(column, _crossover(done, rival(profiles, curve, layout)))
+        row |= _crossover(done, rival(curves, curve, layout)).columns(column)
     ends = {"shortest_s": done["seconds"].min(), "longest_s": done["seconds"].max()}
     costs = ("median_ms", "rtf", "ceiling_share", "bytes_per_minute", "state_bytes")
     longest = done.iloc[-1] if len(done) else dict.fromkeys(costs, np.nan)
     return row | ends | {name: longest[name] for name in costs} | {"ended": _ended(curve)}
 
 
-def _growth(done: pd.DataFrame) -> Interval | None:
+def _growth(done: pd.DataFrame) -> Interval:
     samples = growth.tail(_samples(done))
-    return _known(growth.slope_interval(samples), samples) if len(samples) > 1 else None
+    return _known(growth.slope_interval(samples), samples) if len(samples) > 1 else UNKNOWN
 
 
-def _crossover(done: pd.DataFrame, softmax: pd.DataFrame) -> Interval | None:
+def _crossover(done: pd.DataFrame, softmax: pd.DataFrame) -> Interval:
     softmax = softmax[(softmax["status"] == "ok") & (softmax["median_ms"] > 0)]
     if crossover(done, softmax, LATENCY) is None:
-        return None
+        return UNKNOWN
     ours, theirs = _samples(done), _samples(softmax)
     return _known(growth.crossover_interval(ours, theirs), ours, theirs)
 
 
 def _samples(points: pd.DataFrame) -> dict[float, Sequence[float]]:
     return dict(zip(points["seconds"], points["samples_ms"], strict=True))
-
-
-def _interval(name: str, found: Interval | None) -> dict[str, float]:
-    value, low, high = (np.nan,) * 3 if found is None else (found.value, found.low, found.high)
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def _known(found: Interval, *samples: Mapping[float, Sequence[float]]) -> Interval:

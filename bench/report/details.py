@@ -1,7 +1,7 @@
 """What figures show that no row of the accuracy table holds, gathered while the predictions are in memory.
 
 details = Details()
-accuracy, groups = score_tables(store, "softmax", details.add)
+accuracy, groups = score_tables(store, store.runs(), "softmax", details.add)
 details.confusions, details.lengths, details.directions        # tidy tables, by the comparison's id
 """
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.evidence.bootstrap import Estimate, Interval, estimate
+from bench.evidence.bootstrap import Estimate, estimate
 from bench.evidence.differences import difference, holm
 from bench.report.comparisons import Compared
 from bench.report.scoring import headline, resample
@@ -37,9 +37,9 @@ def _row(compared: Compared, layout: str) -> dict[str, Any]:
         "layout": layout,
         "name": label.text,
         "mixers": label.mixers,
-        **_columns("causal", causal.interval()),
-        **_columns("bidirectional", both.interval()),
-        **_columns("gain", gain.interval()),
+        **causal.interval().columns("causal"),
+        **both.interval().columns("bidirectional"),
+        **gain.interval().columns("gain"),
         "p": gain.p,
     }
 
@@ -49,7 +49,3 @@ def _estimate(compared: Compared, key: tuple[str, str]) -> Estimate:
     assert scored is not None
     _, metric, statistics = headline(scored)
     return estimate(metric, resample(statistics))
-
-
-def _columns(name: str, found: Interval) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}

@@ -12,18 +12,20 @@ none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from bench import corpora
 from bench.evidence.bootstrap import Resample, estimate
-from bench.evidence.groups import of
+from bench.evidence.groups import Grouping, of
 from bench.evidence.metrics import METRICS, Counts
 from bench.evidence.records import RunRecord
 from bench.report.comparisons import Compared, Key
+from bench.report.predictions import Truth
 from bench.report.scoring import Scored, resample
 
 DRAWS = 2_000
@@ -55,7 +57,8 @@ def _identity(compared: Compared, key: Key) -> dict[str, Any]:
 def _system_rows(compared: Compared, scored: Scored) -> Iterator[dict[str, Any]]:
     """One row a kind and group that has utterances."""
     named = corpora.parts(compared.runs[0].config.task.corpus)
-    seeds = [_seed_counts(compared, some, scored, named) for some in scored.runs]
+    groupings = cache(lambda truth: of(truth.rows, named))
+    seeds = [_seed_counts(compared, some, scored, groupings) for some in scored.runs]
     for kind, (names, _) in seeds[0].items():
         for place, name in enumerate(names):
             counts = np.stack([seed[kind][1][place] for seed in seeds if kind in seed])
@@ -64,13 +67,16 @@ def _system_rows(compared: Compared, scored: Scored) -> Iterator[dict[str, Any]]
 
 
 def _seed_counts(
-    compared: Compared, runs: Sequence[RunRecord], scored: Scored, named: Sequence[str]
+    compared: Compared,
+    runs: Sequence[RunRecord],
+    scored: Scored,
+    groupings: Callable[[Truth], dict[str, Grouping]],
 ) -> dict[str, tuple[tuple[str, ...], Counts]]:
     """Names and counts (group, speaker, C, C) of every kind of group, summed over the folds of one seed."""
     found: dict[str, tuple[tuple[str, ...], Counts]] = {}
     for run in runs:
-        table = compared.predictions.of(run, compared.split)
-        for kind, grouping in of(table, named).items():
+        truth = compared.predictions.of(run, compared.split).truth
+        for kind, grouping in groupings(truth).items():
             counts = scored.codes[run.id].counts(grouping.codes, len(grouping.names))
             found[kind] = (grouping.names, counts + found[kind][1] if kind in found else counts)
     return found
@@ -86,8 +92,7 @@ def _scores(counts: Counts) -> dict[str, Any]:
     }
     drawn = _with_every_class(resample(present, DRAWS))
     for name in METRICS_SHOWN:
-        interval = estimate(METRICS[name], drawn).interval()
-        sizes |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        sizes |= estimate(METRICS[name], drawn).interval().columns(name)
     return sizes
 
 

@@ -180,7 +180,8 @@ def beside_points(axes: Axes, labels: Sequence[PointLabel], lines: Sequence[Bbox
     written: list[Bbox] = []
     for label in labels:
         text = _text(axes, label)
-        boxes = [_box(axes, label, place, text.get_window_extent()) for place in _PLACES]
+        drawn = text.get_window_extent()
+        boxes = [_box(axes, label, place, drawn) for place in _PLACES]
         costs = [
             _covered(box, taken)
             + _ON_TEXT * _covered(box, written)
@@ -240,5 +241,6 @@ def _covered(box: Bbox, taken: Sequence[Bbox]) -> float:
 
 def _overlap(box: Bbox, other: Bbox) -> float:
     """Area that two boxes share."""
-    shared = Bbox.intersection(box, other)
-    return 0.0 if shared is None else float(shared.width * shared.height)
+    width = min(box.x1, other.x1) - max(box.x0, other.x0)
+    height = min(box.y1, other.y1) - max(box.y0, other.y0)
+    return max(width, 0.0) * max(height, 0.0)

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.evidence.bootstrap import Estimate, estimate
-from bench.evidence.differences import Difference, difference
+from bench.evidence.bootstrap import estimate
+from bench.evidence.differences import difference
 from bench.evidence.metrics import Counts, Metric, recalls
 from bench.report.comparisons import Compared
 from bench.report.scoring import Scored, resample
@@ -57,7 +57,7 @@ def _bins(compared: Compared, key: tuple[str, str]) -> _Bins | None:
     """Bins from the utterances that all comparable systems share; None where none can be made."""
     scored = compared.scored[key]
     assert scored is not None
-    tables = [compared.predictions.of(run, compared.split) for run in scored.runs[0]]
+    tables = [compared.predictions.of(run, compared.split).truth.rows for run in scored.runs[0]]
     if not all("duration_s" in table for table in tables):
         return None
     table = pd.concat(tables)[["duration_s", "label"]].dropna()
@@ -95,12 +95,12 @@ def _system_rows(compared: Compared, key: tuple[str, str], bins: _Bins) -> list[
     found = [estimate(_uar_of(bins.kept), resample(some, DRAWS)) for some in counts]
     shared: dict[str, Any] = {"comparison": compared.id, "layout": key[0], "direction": key[1]}
     shared |= {"classes": len(bins.kept), "rare": ", ".join(bins.rare), "speakers": len(scored.speakers)}
-    shared |= _interval_columns("change", difference(found[-1], found[0]))
+    shared |= difference(found[-1], found[0]).interval().columns("change")
     sizes = zip(bins.lows, bins.highs, bins.utterances, strict=True)
     return [
         shared
         | {"bin": place, "low_s": low, "high_s": high, "utterances": size}
-        | _interval_columns("uar", found[place])
+        | found[place].interval().columns("uar")
         for place, (low, high, size) in enumerate(sizes)
     ]
 
@@ -111,7 +111,8 @@ def _counts(compared: Compared, seed: int, scored: Scored, bins: _Bins) -> Count
     shape = (groups, len(scored.speakers), len(scored.emotions), len(scored.emotions))
     total = np.zeros(shape, dtype=np.int64)
     for run in scored.runs[seed]:
-        seconds = compared.predictions.of(run, compared.split)["duration_s"].to_numpy(np.float64)
+        rows = compared.predictions.of(run, compared.split).truth.rows
+        seconds = rows["duration_s"].to_numpy(np.float64)
         places = np.where(np.isnan(seconds), -1, np.digitize(seconds, bins.edges))
         total += scored.codes[run.id].counts(places, groups)
     return total
@@ -120,8 +121,3 @@ def _counts(compared: Compared, seed: int, scored: Scored, bins: _Bins) -> Count
 def _uar_of(kept: npt.NDArray[np.intp]) -> Metric:
     """Mean recall of some emotions; NaN where one of them has no utterance."""
     return lambda counts: recalls(counts)[..., kept].mean(axis=-1)
-
-
-def _interval_columns(name: str, found: Estimate | Difference) -> dict[str, float]:
-    interval = found.interval()
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

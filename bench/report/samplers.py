@@ -1,6 +1,6 @@
 """Samplers compared: one system, trained alike but for the sampler, with differences to uniform.
 
-    sections(store)                   # one a system, corpus and recipe that several samplers have trained
+    sections(store, store.runs())     # one a system, corpus and recipe that several samplers have trained
 
 In the leaderboard another sampler is another recipe, hence another table. Here it is the axis: a run is read
 as if its sampler were its layout, and the tables are those of any comparison (`bench.report.tables`,
@@ -33,18 +33,20 @@ UNIFORM = "uniform"
 AXIS = ("sampler", "stages", "guide")  # in what the recipes of two samplers differ
 
 
-def sections(store: Store) -> list[Section]:
+def sections(store: Store, runs: Sequence[RunRecord]) -> list[Section]:
     """The comparisons of samplers, real corpora first; SuiteError where a record is damaged."""
     found = []
-    for runs in _along_samplers(store.runs()):
-        accuracy = accuracy_of(store, _as_systems(runs), UNIFORM)
-        name = runs[0].label.text + (", causal" if runs[0].config.system.direction == "causal" else "")
+    for some in _along_samplers(runs):
+        accuracy = accuracy_of(store, _as_systems(some), UNIFORM)
+        name = some[0].label.text + (", causal" if some[0].config.system.direction == "causal" else "")
         found += [_named(section, name) for section in sections_of(accuracy, pd.DataFrame())]
     return sorted(found, key=lambda section: (section.synthetic, section.title))
 
 
 def _along_samplers(runs: Sequence[RunRecord]) -> list[list[RunRecord]]:
     """Runs of one system and recipe but for the sampler, where uniform and another were used."""
+    if len({run.config.recipe.sampler for run in runs}) < 2:
+        return []
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for run in runs:
         groups[content_id(comparison(_recast(run, ""))) + content_id(run.config.system)].append(run)

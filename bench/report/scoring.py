@@ -12,24 +12,19 @@ incomplete. Systems scored on the same speakers share the bootstrap draws, which
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from bench.errors import SuiteError
 from bench.evidence import concordance, confusion
 from bench.evidence.bootstrap import DRAWS, Estimate, Resample, Weights, estimate, speaker_weights
 from bench.evidence.confusion import Coded
 from bench.evidence.metrics import METRICS, Counts, Metric, recall_of
 from bench.evidence.records import RunRecord
-from bench.evidence.store import Store
-
-Utterances = frozenset[tuple[str, str]]  # utterance, speaker
+from bench.report.predictions import Predicted, Predictions, Utterances
 
 
 @dataclass(frozen=True)
@@ -48,78 +43,23 @@ class Scored:
     codes: Mapping[str, Coded]  # utterances as numbers, by run; none where there are no emotions
 
 
-class Predictions:
-    """The predictions of runs by split; a run's file is read once, and what was read is kept."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._tables: dict[str, dict[str, pd.DataFrame]] = {}
-        self._seen: dict[tuple[int, str], list[tuple[pd.DataFrame, Utterances]]] = defaultdict(list)
-
-    def of(self, run: RunRecord, split: str) -> pd.DataFrame:
-        """The predictions of one split; SuiteError with the file's path where there are none."""
-        if run.id not in self._tables:
-            self._tables[run.id] = self._read(run)
-        with self.naming(run):
-            if split not in self._tables[run.id]:
-                raise SuiteError(f"holds no {split} predictions; delete the run's record to redo it")
-            rows = self._tables[run.id][split]
-            if run.utterances.get(split, len(rows)) != len(rows):
-                raise SuiteError(
-                    f"holds {len(rows):,} utterances of {split}, its record says {run.utterances[split]:,}; "
-                    "delete the run's record to redo it"
-                )
-        return rows
-
-    def utterances(self, run: RunRecord, split: str) -> Utterances:
-        """The utterances and speakers of one split; one object for all runs that hold the same."""
-        rows = self.of(run, split)[["utterance", "speaker"]].reset_index(drop=True)
-        seen = self._seen[run.config.task.fold, split]
-        for known, names in seen:
-            if known.equals(rows):
-                return names
-        names = frozenset(zip(rows["utterance"].tolist(), rows["speaker"].tolist(), strict=True))
-        seen.append((rows, names))
-        return names
-
-    @contextmanager
-    def naming(self, run: RunRecord) -> Iterator[None]:
-        """Puts the path of the run's file in front of what is found to be wrong with it."""
-        try:
-            yield
-        except SuiteError as error:
-            raise SuiteError(f"{self._store.predictions_path(run.id)}: {error}") from error
-
-    def _read(self, run: RunRecord) -> dict[str, pd.DataFrame]:
-        table = self._store.predictions(run.id)
-        missing = [name for name in ("split", "utterance", "speaker") if name not in table]
-        with self.naming(run):
-            if missing:
-                raise SuiteError(f"lacks the column {missing[0]!r}; delete the run's record to redo it")
-        return {str(split): rows for split, rows in table.groupby("split")}
-
-
 def score(predictions: Predictions, runs: Sequence[RunRecord], folds: set[int], split: str) -> Scored | None:
     """Count a system's predictions of one split; None where no cell is done."""
     used = _seeds_to_score([run for run in runs if run.status == "ok"], folds)
     if not used:
         return None
-    tables = {run.id: predictions.of(run, split) for some in used.values() for run in some}
-    speakers = tuple(sorted({name for table in tables.values() for name in table["speaker"].unique()}))
-    codes = {
-        run.id: _coded(predictions, run, tables[run.id], speakers) for some in used.values() for run in some
-    }
+    cells = [[(run, predictions.of(run, split)) for run in some] for some in used.values()]
+    speakers = tuple(sorted({name for some in cells for _, one in some for name in one.truth.speakers}))
+    codes = {run.id: _coded(predictions, run, one, speakers) for some in cells for run, one in some}
     counts = [_confusions([codes[run.id] for run in some], len(speakers)) for some in used.values()]
-    sums = [sum(_sums(predictions, run, tables[run.id], speakers) for run in some) for some in used.values()]
+    sums = [sum(_sums(predictions, run, one, speakers) for run, one in some) for some in cells]
     return Scored(
         emotions=runs[0].emotions,
         attributes=runs[0].attributes,
         counts=np.stack(counts),
         sums=np.stack(sums),
         speakers=speakers,
-        utterances=tuple(
-            _union([predictions.utterances(run, split) for run in some]) for some in used.values()
-        ),
+        utterances=tuple(predictions.utterances([one.truth for _, one in some]) for some in cells),
         folds=tuple(sorted({run.config.task.fold for some in used.values() for run in some})),
         seeds=tuple(used),
         runs=tuple(tuple(some) for some in used.values()),
@@ -151,10 +91,6 @@ def _confusions(codes: Sequence[Coded | None], speakers: int) -> npt.NDArray[np.
     return np.sum(found, axis=0) if found else np.zeros((speakers, 0, 0), dtype=np.int64)
 
 
-def _union(some: Sequence[Utterances]) -> Utterances:
-    return some[0] if len(some) == 1 else frozenset().union(*some)
-
-
 def _seeds_to_score(runs: Sequence[RunRecord], folds: set[int]) -> dict[int, list[RunRecord]]:
     """The runs of every seed that has all folds; where none has, those of the one with most folds."""
     by_seed: dict[int, list[RunRecord]] = defaultdict(list)
@@ -168,20 +104,26 @@ def _seeds_to_score(runs: Sequence[RunRecord], folds: set[int]) -> dict[int, lis
 
 
 def _coded(
-    predictions: Predictions, run: RunRecord, table: pd.DataFrame, speakers: Sequence[str] = ()
+    predictions: Predictions, run: RunRecord, found: Predicted, speakers: Sequence[str] = ()
 ) -> Coded | None:
-    """A run's emotions as numbers; None where it tells none apart. Without `speakers`: those of the table."""
-    speakers = speakers or sorted(table["speaker"].unique())
+    """A run's emotions as numbers; None where it tells none apart. Without `speakers`: those heard."""
+    if not run.emotions:
+        return None
+    speakers, truth = speakers or sorted(found.truth.speakers), found.truth
     with predictions.naming(run):
-        return confusion.coded(table, run.emotions, speakers) if run.emotions else None
+        label = truth.positions("label", run.emotions)
+        guess = confusion.guesses(found.outputs, run.emotions)
+    return Coded(truth.positions("speaker", speakers), label, guess, len(speakers), len(run.emotions))
 
 
 def _sums(
-    predictions: Predictions, run: RunRecord, table: pd.DataFrame, speakers: Sequence[str]
+    predictions: Predictions, run: RunRecord, found: Predicted, speakers: Sequence[str]
 ) -> npt.NDArray[np.float64]:
     """Sums of attributes (speaker, A, 6); A may be 0."""
+    if not run.attributes:
+        return np.zeros((len(speakers), 0, concordance.NUM_SUMS))
     with predictions.naming(run):
-        return concordance.by_speaker(table, run.attributes, speakers)
+        return concordance.by_speaker(found.table, run.attributes, speakers)
 
 
 def common_utterances(scored: Iterable[Scored | None], folds: set[int]) -> Utterances:

@@ -19,7 +19,7 @@ import pandas as pd
 from bench.attributes import ATTRIBUTES
 from bench.config import STREAMS, System, content_id
 from bench.evidence import concordance
-from bench.evidence.bootstrap import Estimate, Interval
+from bench.evidence.bootstrap import UNKNOWN, Estimate
 from bench.evidence.comparison import Conditions, Network
 from bench.evidence.metrics import METRICS
 from bench.evidence.records import Ceilings, Label, ProfileRecord, RunRecord
@@ -66,15 +66,15 @@ def accuracy_of(store: Store, runs: Sequence[RunRecord], baseline: str) -> pd.Da
 
 
 def score_tables(
-    store: Store, baseline: str = BASELINE, *readers: Callable[[Compared], None]
+    store: Store, runs: Sequence[RunRecord], baseline: str = BASELINE, *readers: Callable[[Compared], None]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`accuracy_table` and the scores by groups of utterances (`bench.report.grouping`), in one reading.
+    """`accuracy_of` and the scores by groups of utterances (`bench.report.grouping`), in one reading.
 
     `readers` are called with every comparison while its predictions are in memory (`bench.report.details`).
     """
     rows: list[dict[str, Any]] = []
     groups: list[dict[str, Any]] = []
-    for compared in comparisons(store):
+    for compared in comparisons(store, runs):
         rows += _accuracy_rows(compared, baseline)
         groups += group_rows(compared)
         for reader in readers:
@@ -191,13 +191,8 @@ def _scored_columns(scored: Scored | None) -> dict[str, Any]:
 def _score_columns(found: Mapping[str, Estimate], emotions: Sequence[str]) -> dict[str, float]:
     columns: dict[str, float] = {}
     for name in (*METRICS, *(f"recall_{emotion}" for emotion in emotions), *concordance.metrics(ATTRIBUTES)):
-        columns |= _interval_columns(name, found.get(name))
+        columns |= (found[name].interval() if name in found else UNKNOWN).columns(name)
     return columns
-
-
-def _interval_columns(name: str, estimated: Estimate | None) -> dict[str, float]:
-    interval = estimated.interval() if estimated else Interval(np.nan, np.nan, np.nan)
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def profile_table(store: Store) -> pd.DataFrame:

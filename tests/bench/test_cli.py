@@ -1,5 +1,6 @@
 """The command line: it teaches, it is light, and bad input ends with one sentence and exit code 2."""
 
+import os
 import subprocess
 import sys
 
@@ -41,6 +42,18 @@ def test_the_report_side_loads_no_torch():
 def test_every_command_explains_itself(capsys, command):
     code, _ = outcome(capsys, *command)
     assert code == 0
+
+
+@pytest.mark.parametrize("command", [["--help"], ["report", "--help"]])
+def test_output_that_nobody_reads_ends_without_a_word(tmp_path, command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = subprocess.run(
+        [sys.executable, "-m", "bench.cli", *command], stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert run.stderr == ""
+    assert run.returncode == 141
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,8 @@ def tables(tmp_path_factory):
     accuracy, profiles = accuracy_table(store), profile_table(store)
     file = store.root / "index.html"
     file.write_text(
-        report_page.html(store, accuracy, profiles, read(store.root / "reported.csv")), encoding="utf-8"
+        report_page.html(store.runs(), accuracy, profiles, read(store.root / "reported.csv")),
+        encoding="utf-8",
     )
     return accuracy, profiles, file
 

@@ -147,7 +147,7 @@ def grouped(store: Store) -> tuple[Cell, pd.DataFrame]:
 def test_scores_by_gender_length_and_corpus_are_scikit_learns_on_those_utterances(tmp_path):
     store = Store(tmp_path)
     _, every = grouped(store)
-    _, found = score_tables(store)
+    _, found = score_tables(store, store.runs())
     guess = every.filter(like="logit_").idxmax(axis=1).str.removeprefix("logit_")
     bins = pd.cut(
         every["duration_s"], [0, 2, 4, 6], right=False, labels=["under 2 s", "2 to 4 s", "4 to 6 s"]

@@ -22,7 +22,7 @@ from bench.report.tables import score_tables
 
 def details_of(store: Store) -> Details:
     found = Details()
-    score_tables(store, "softmax", found.add)
+    score_tables(store, store.runs(), "softmax", found.add)
     return found
 
 

@@ -337,7 +337,7 @@ def test_confusion_cells_hold_the_share_and_the_count(results, entries):
     assert len(best.collections) == len(baseline.collections) == 1
     texts = {text.get_text() for text in best.texts}
     details = Details()
-    accuracy, _ = score_tables(Store(results), "softmax", details.add)
+    accuracy, _ = score_tables(Store(results), Store(results).runs(), "softmax", details.add)
     leader = accuracy.iloc[0]
     cells = details.confusions.query("layout == @leader.layout and direction == @leader.direction")
     diagonal = cells[cells["emotion"] == cells["guess"]]

@@ -37,7 +37,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tables(results):
-    accuracy, groups = score_tables(Store(results))
+    accuracy, groups = score_tables(Store(results), Store(results).runs())
     return accuracy, groups, profile_table(Store(results))
 
 
@@ -193,7 +193,7 @@ def with_dev(store: Store, dev: dict[str, float]) -> None:
 
 
 def card(store: Store) -> str:
-    return model_card.markdown(*score_tables(store), store.runs())
+    return model_card.markdown(*score_tables(store, store.runs()), store.runs())
 
 
 def test_the_card_is_of_the_checkpoint_that_is_best_on_development_speakers(tmp_path):

@@ -72,7 +72,7 @@ def profiles(store):
 
 @pytest.fixture(scope="module")
 def text(store, accuracy, profiles) -> str:
-    return page.html(store, accuracy, profiles, read(store.root / "reported.csv"))
+    return page.html(store.runs(), accuracy, profiles, read(store.root / "reported.csv"))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,9 @@ def test_numbers_that_json_lacks_are_refused_rather_than_written():
 def test_the_same_records_give_the_same_bytes(store, text):
     again = Store(store.root)
     assert (
-        page.html(again, accuracy_table(again), profile_table(again), read(again.root / "reported.csv"))
+        page.html(
+            again.runs(), accuracy_table(again), profile_table(again), read(again.root / "reported.csv")
+        )
         == text
     )
 
@@ -211,7 +213,7 @@ def test_the_predictions_of_a_run_are_read_once(store, monkeypatch):
         lambda store, name, *columns: asked.append(name) or reading(store, name, *columns),
     )
     again = Store(store.root)
-    page.html(again, accuracy_table(again), profile_table(again))
+    page.html(again.runs(), accuracy_table(again), profile_table(again))
     assert sorted(asked) == sorted(run.id for run in store.runs() if run.status == "ok")
 
 
@@ -241,7 +243,7 @@ def test_real_corpora_come_first_and_dev_after_the_tests_beside_it(data):
 def test_columns_that_the_tables_gain_are_shown_where_they_stand(store, accuracy, profiles, data):
     richer = accuracy.assign(p_adjusted=0.031, rank_group=1.0, rank_low=1, rank_high=3)
     other = profiles.assign(engine="onnx", work="forward")
-    found = data_of(Elements(page.html(store, richer, other)))
+    found = data_of(Elements(page.html(store.runs(), richer, other)))
     system = found["comparisons"][0]["systems"][0]
     assert (system["p"], system["group"], system["rankLow"], system["rankHigh"]) == (0.031, 1, 1, 3)
     assert all(curve["machine"].endswith(", onnx") for curve in found["curves"])
@@ -256,7 +258,7 @@ def test_published_numbers_stand_apart_from_the_systems(data):
 def test_profiles_alone_make_a_page_of_costs(tmp_path):
     store = Store(tmp_path)
     fixtures.write_profiles(store, ["softmax", "retnet"])
-    found = data_of(Elements(page.html(store, accuracy_table(store), profile_table(store))))
+    found = data_of(Elements(page.html(store.runs(), accuracy_table(store), profile_table(store))))
     assert found["comparisons"] == []
     assert {curve["layout"] for curve in found["curves"]} == {"softmax", "retnet", "softmax_unfused"}
     assert "Softmax" in found["costs"][0]["ms"]
@@ -265,7 +267,7 @@ def test_profiles_alone_make_a_page_of_costs(tmp_path):
 def test_the_committed_page_is_that_of_the_committed_records_and_small():
     store = Store(COMMITTED)
     reported = read(store.root / "reported.csv")
-    fresh = page.html(store, accuracy_table(store), profile_table(store), reported)
+    fresh = page.html(store.runs(), accuracy_table(store), profile_table(store), reported)
     assert (COMMITTED / "index.html").read_text(encoding="utf-8") == fresh, "run `serbench report` and commit"
     assert len(fresh.encode()) < 1_000_000
 

@@ -7,6 +7,7 @@ from bench.config import Cell, Recipe, Stage, System, Task
 from bench.evidence.differences import difference
 from bench.evidence.store import Store
 from bench.report import samplers, scoring, write_tables
+from bench.report.predictions import Predictions
 from bench.report.samplers import HEAD, sections
 
 SKILLS = {"uniform": 1.3, "class_balanced": 1.5, "diverse": 1.9}
@@ -29,13 +30,13 @@ def store(tmp_path_factory) -> Store:
 
 
 def cells_of(store: Store) -> dict[str, dict[str, str]]:
-    (section,) = sections(store)
+    (section,) = sections(store, store.runs())
     return {row.cells[HEAD]: row.cells for row in section.rows}
 
 
 def test_the_differences_to_uniform_are_paired_over_speakers(store):
     runs = {name: [run for run in store.runs() if run.config.recipe.sampler == name] for name in SKILLS}
-    predictions = scoring.Predictions(store)
+    predictions = Predictions(store)
     scores = {
         name: scoring.estimates(scoring.score(predictions, some, set(range(5)), "test"))["uar"]
         for name, some in runs.items()
@@ -50,7 +51,7 @@ def test_the_differences_to_uniform_are_paired_over_speakers(store):
 
 
 def test_the_finding_says_which_sampler_is_best_and_for_what_system(store):
-    (section,) = sections(store)
+    (section,) = sections(store, store.runs())
     assert section.title.startswith("KDA: RAVDESS, protocol luna, recipe ")
     assert section.finding.startswith("Diverse scores highest, ")
     assert "beats Uniform by" in section.finding
@@ -72,7 +73,7 @@ def test_systems_have_a_table_each_and_one_sampler_alone_has_none(store, tmp_pat
     write_sampled(several, layout="retnet", skills={"uniform": 1.5, "diverse": 1.4})
     write_sampled(several, layout="gsa", skills={"diverse": 1.4})
     write_sampled(several, layout="fox", skills={"uniform": 1.4})
-    assert [section.title.split(":")[0] for section in sections(several)] == ["KDA", "RetNet"]
+    assert [section.title.split(":")[0] for section in sections(several, several.runs())] == ["KDA", "RetNet"]
 
 
 def test_two_curricula_are_two_samplers(tmp_path):
@@ -88,7 +89,7 @@ def test_other_recipes_are_never_in_one_table_with_uniform(tmp_path):
     store = Store(tmp_path)
     write_sampled(store, skills={"uniform": 1.3})
     write_sampled(store, skills={"diverse": 1.3}, epochs=80)
-    assert sections(store) == []
+    assert sections(store, store.runs()) == []
 
 
 def test_without_samplers_the_report_says_nothing_of_them(tmp_path):

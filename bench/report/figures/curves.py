@@ -16,6 +16,7 @@ import pandas as pd
 
 from bench.config import STREAMS
 from bench.report import curve_table, findings, style, units
+from bench.report.curve_table import Curves
 from bench.report.figures import lines, panels
 from bench.report.findings import Quantity
 from bench.report.labels import room
@@ -38,7 +39,7 @@ def curves(
     drawn = lines.measured(profiles, quantity)
     targets = [target for target in _TARGETS if (drawn["target"] == target).any()]
     rows = [profiles[profiles["target"] == target] for target in targets]
-    texts = [partial(_text, some, quantity, sheet.captioned) for some in rows]
+    texts = [partial(_text, curve_table.by_curve(some), quantity, sheet.captioned) for some in rows]
     names = [
         room(text(curve) for curve in lines.curves_of(some) if len(lines.measured(curve, quantity)))
         for some, text in zip(rows, texts, strict=True)
@@ -79,13 +80,13 @@ def _subtitle(profiles: pd.DataFrame, drawn: pd.DataFrame, quantity: Quantity) -
     return "\n".join([f"{what} · {first['hardware']} · {first['setting']}", " · ".join(remarks)])
 
 
-def _text(profiles: pd.DataFrame, quantity: Quantity, brief: bool, curve: pd.DataFrame) -> str:
+def _text(beside: Curves, quantity: Quantity, brief: bool, curve: pd.DataFrame) -> str:
     """ "RetNet  T¹·⁰³  from 41 s", and why a curve stops short; `brief`: name and growth alone."""
     points = lines.measured(curve, quantity)
     parts = lines.name_and_growth(points, quantity)
     if brief:
         return "  ".join(parts)
-    crossing = curve_table.crossover(points, lines.softmax_beside(profiles, curve, quantity), quantity)
+    crossing = curve_table.crossover(points, lines.softmax_beside(beside, curve, quantity), quantity)
     parts += [curve_table.crossing_words(crossing, points)] if crossing is not None else []
     return "  ".join(filter(None, [*parts, _ending(curve)]))
 

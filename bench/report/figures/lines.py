@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.report import curve_table, findings, style, units
+from bench.report.curve_table import Curves
 from bench.report.findings import Quantity
 from bench.report.labels import EndLabel, at_line_ends
 from bench.report.style import Look
@@ -112,6 +113,7 @@ def draw(
 ) -> None:
     """All curves of a panel, each labelled at its end; a layout that has both directions is labelled once."""
     labels: dict[str, EndLabel] = {}
+    beside = curve_table.by_curve(profiles) if ring else {}
     for curve in curves_of(profiles):
         points = measured(curve, quantity)
         if points.empty:
@@ -121,16 +123,16 @@ def draw(
         end = points.iloc[-1]
         x, y = end["seconds"], end[quantity.value]
         if ring:
-            _ring(axes, points, softmax_beside(profiles, curve, quantity), quantity, look)
+            _ring(axes, points, softmax_beside(beside, curve, quantity), quantity, look)
         if len(points) < len(curve):
             axes.plot(x, y, ls="", marker="x", ms=9, mew=1.3, color=look.colour)
         labels.setdefault(curve["layout"].iloc[0], EndLabel(texts(curve), x, y, look.text, look.colour))
     at_line_ends(axes, list(labels.values()))
 
 
-def softmax_beside(profiles: pd.DataFrame, curve: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
+def softmax_beside(curves: Curves, curve: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     """The points of fused softmax that a curve of the same panel is held against."""
-    return measured(curve_table.rival(profiles, curve, BASELINE), quantity)
+    return measured(curve_table.rival(curves, curve, BASELINE), quantity)
 
 
 def name_and_growth(points: pd.DataFrame, quantity: Quantity) -> list[str]:

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from bench.evidence.store import atomic
 from bench.report import style
+from bench.report.figures.fonts import without_layout
 from bench.report.latex import escaped
 from bench.report.sheets import SCREEN
 from bench.report.style import Picture
@@ -32,7 +33,7 @@ def save(figure: Figure, path: Path, formats: Sequence[Format] = FORMATS) -> lis
     written = []
     for kind in formats:
         target = path.with_name(f"{path.name}.{kind}")
-        with atomic(target) as temporary, style.settings():
+        with atomic(target) as temporary, style.settings(), without_layout():
             figure.savefig(temporary, format=kind, dpi=sheet.resolution_dpi, metadata=_metadata(figure, kind))
         written.append(target)
     return written

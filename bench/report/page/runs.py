@@ -1,6 +1,6 @@
 """What the drill-down shows of every run: learning curve, confusion counts, scores, cost, machine, settings.
 
-    drilldown(store, accuracy)      # {"of": {base: [run, …]}, "settings": {base: {…}}, "machines": [{…}, …]}
+    drilldown(runs, accuracy)       # {"of": {base: [run, …]}, "settings": {base: {…}}, "machines": [{…}, …]}
 
 `base` is the id that the runs of one training conditions share over splits (`data.base_of`). Settings are
 written once a base, machines once each. Curves are cut to four digits: a thousand runs of 40 epochs are about
@@ -19,12 +19,11 @@ import pandas as pd
 from bench.config import content_id
 from bench.evidence.comparison import comparison
 from bench.evidence.records import Epoch, RunRecord
-from bench.evidence.store import Store
 
 _CURVES = {"loss": "train_loss", "uar": "dev_uar", "f1": "dev_macro_f1", "ccc": "dev_ccc"}
 
 
-def drilldown(store: Store, accuracy: pd.DataFrame) -> dict[str, Any]:
+def drilldown(runs: Sequence[RunRecord], accuracy: pd.DataFrame) -> dict[str, Any]:
     """Every run under the base of its comparison, by system, seed and fold; see the module's text."""
     if accuracy.empty:
         return {"of": {}, "settings": {}, "machines": []}
@@ -32,7 +31,7 @@ def drilldown(store: Store, accuracy: pd.DataFrame) -> dict[str, Any]:
     machines: dict[str, int] = {}
     of: dict[str, list[dict[str, Any]]] = defaultdict(list)
     settings: dict[str, dict[str, Any]] = {}
-    for record in sorted(store.runs(), key=_order):
+    for record in sorted(runs, key=_order):
         base = content_id(comparison(record))
         settings.setdefault(base, _settings(record))
         found = _run(record, confusions[record.id])
