@@ -24,7 +24,7 @@ from bench.errors import SuiteError
 
 if TYPE_CHECKING:
     from bench.config import Plan
-    from bench.flags import RunFlags
+    from bench.flags import ExportFlags, RunFlags
     from bench.folders import Folders
 
 HELP = """\
@@ -53,12 +53,13 @@ Which token mixer should a speech emotion recogniser use? Train every mixer alik
   corpora make msp_podcast  write a synthetic MSP-Podcast in the delivered layout, of any size
   models make NAME --kind KIND  write a random encoder in the layout of a pretrained one
   models check NAME…   kind, width, layers, parameters and digest of pretrained encoders
-  export CHECKPOINT    write a checkpoint as an ONNX file: whole or streaming, float32, float16 or int8
+  export CHECKPOINT…   write checkpoints as ONNX files: whole or streaming, float32, float16 or int8
   predict FILE…        emotions (and attributes) of recordings from a checkpoint or an exported file
 
 presets:
   demo                 every mixer on a small synthetic MSP-Podcast; minutes on two cores, needs no data
   open                 every mixer from scratch on RAVDESS and EMO-DB; needs SER_DATA_ROOT
+  sizes                every mixer at 50k, 500k and 5M parameters on RAVDESS; needs SER_DATA_ROOT
   recurrent            the LSTM baseline ResLSTM-SA on RAVDESS; needs SER_DATA_ROOT
   paper                the published protocol on MSP-Podcast: frozen encoders, one bare layer, six mixers
   controlled           MSP-Podcast, residual blocks of equal size, both directions, three seeds
@@ -152,7 +153,8 @@ def _run(arguments: list[str]) -> int:
     if not ranks.first():  # of processes that share the work
         return 0
     if flags.profile and plan.profiling.targets:
-        _profile_plan(plan, flags.places.results)
+        for one in grid.sized(plan):
+            _profile_plan(one, flags.places.results)
     _write_report(flags.places.results)
     return 1 if failed else 0
 
@@ -184,16 +186,17 @@ def _plan(arguments: list[str]) -> int:
     from bench import presets
     from bench.console import show
     from bench.flags import PlanFlags, parse
-    from bench.planning import forecast
+    from bench.planning import forecast, of_each_size
 
     if not arguments or arguments[0].startswith("-"):
         print(f"usage: serbench plan PRESET [options]\n\npresets: {', '.join(presets.PRESETS)}")
         return 0 if arguments in (["-h"], ["--help"]) else 2
     default = PlanFlags(plan=presets.build(arguments[0]))
     flags = parse(PlanFlags, f"serbench plan {arguments[0]}", arguments[1:], default)
-    table, notes = forecast(flags)
-    show(table)
-    print("\n".join(notes))
+    for one in of_each_size(flags):
+        table, notes = forecast(one)
+        show(table)
+        print("\n".join(notes))
     return 0
 
 
@@ -325,7 +328,7 @@ def _profile_plan(plan: Plan, results: Path) -> None:
     from bench.model import layout
     from bench.report.sweeps import sentences
 
-    layouts = plan.layouts or layout.standard()
+    layouts = plan.layouts or layout.fitting(plan.encoder)
     summary = profile(plan.profiling, plan.features, plan.encoder, layouts, Store(results))
     print(f"profile: {summary.text()}")
     for sentence in [] if summary.sweep is None else sentences(summary.sweep):
@@ -549,22 +552,48 @@ def _models_check(arguments: list[str]) -> int:
 
 
 def _export(arguments: list[str]) -> int:
-    from bench.export.exporting import Order, export
-    from bench.export.material import calibration
+    from bench.errors import Problem, UnusableFiles
+    from bench.export.exporting import checkpoints
     from bench.flags import ExportFlags, parse
-    from bench.report import units
 
     flags = parse(ExportFlags, "serbench export", arguments)
-    file, folders = flags.file(), flags.places.folders()
-    order, clips = Order(flags.weights(), flags.streaming), None
-    if order.weights == "int8-static":
-        named, clips = calibration(flags.calibrate, flags.checkpoint, folders)
-        order = replace(order, calibrated_on=named)
-    export(flags.checkpoint, file, order, clips or ())
-    print(f"{file}: {units.memory(file.stat().st_size)}")
-    if flags.check:
-        _check_export(file, flags.checkpoint, flags.check, folders)
+    flags.weights()  # refuses what goes ill together, before any work
+    paths, problems = checkpoints(flags.checkpoints), []
+    if len(paths) == 1:
+        _export_one(paths[0], flags)
+        return 0
+    if flags.out is not None:
+        raise SuiteError(
+            f"export: --out names one file, and there are {len(paths)} checkpoints; leave it out"
+        )
+    for path in paths:
+        try:
+            _export_one(path, flags, again=False)
+        except SuiteError as error:
+            problems.append(Problem(path, str(error)))
+    if problems:
+        what = f"export: {len(problems)} of {len(paths)} checkpoints were not exported"
+        raise UnusableFiles(what, problems, "The others are done.")
     return 0
+
+
+def _export_one(path: Path, flags: ExportFlags, again: bool = True) -> None:
+    """Export one checkpoint, and check the file where asked; with `again`, whatever is there already."""
+    from bench.export.checking import recorded
+    from bench.export.exporting import Order, current, export
+    from bench.export.material import calibration
+    from bench.report import units
+
+    file, folders = flags.file(path), flags.places.folders()
+    order, clips = Order(flags.weights(), flags.streaming), None
+    if again or flags.calibrate or not current(file, path, order):
+        if order.weights == "int8-static":
+            named, clips = calibration(flags.calibrate, path, folders)
+            order = replace(order, calibrated_on=named)
+        export(path, file, order, clips or (), folders.models)
+        print(f"{file}: {units.memory(file.stat().st_size)}")
+    if flags.check and (again or not recorded(file, flags.check, folders)):
+        _check_export(file, path, flags.check, folders)
 
 
 def _check_export(file: Path, checkpoint: Path, task: str, folders: Folders) -> None:

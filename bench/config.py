@@ -139,7 +139,7 @@ AnyFeatures = Features | Cepstra | Pretrained
 class Augmentation(Settings):
     """Masking and stretching of log-mels or cepstra in training (SpecAugment, Park et al. 2019); 0 is off.
 
-    What names mels or the gain acts on log-mels alone, `speed` on cepstra alone.
+    What names mels or the gain acts on log-mels alone.
     """
 
     time_masks: int = 2
@@ -180,6 +180,14 @@ class WaveformAugmentation(Settings):
         return tuple(name for name in effects if getattr(self, name))
 
 
+SizeName = Literal["50k", "500k", "5M"]
+SIZES: dict[SizeName, tuple[int, int]] = {  # parameters on log-mels, within 5 %: width and layers
+    "50k": (32, 3),
+    "500k": (112, 4),
+    "5M": (384, 4),
+}
+
+
 class Encoder(Settings):
     """The encoder that all mixers share; `match` is what is equal: parameters, or the published layers."""
 
@@ -198,6 +206,16 @@ class Encoder(Settings):
         """What a table's heading says of it."""
         matched = "matched in parameters" if self.match == "params" else "each at its published size"
         return f"{self.num_layers} layers of width {self.d_model}, {matched}"
+
+    @property
+    def size(self) -> SizeName | Literal[""]:
+        """What a size of this width and depth is called; "" where it is none of `SIZES`."""
+        return next((name for name, of in SIZES.items() if of == (self.d_model, self.num_layers)), "")
+
+    def sized(self, name: SizeName) -> Encoder:
+        """The same in another size."""
+        width, layers = SIZES[name]
+        return self.model_copy(update={"d_model": width, "num_layers": layers})
 
 
 class Bare(Settings):
@@ -542,5 +560,6 @@ class Plan(Settings):
     corpus_options: dict[str, int] = {}  # each goes to the corpora that take it (size, seed, classes)
     features: AnyFeatures = Features()
     encoder: AnyEncoder = Encoder()
+    sizes: tuple[SizeName, ...] = ()  # of the encoder, compared; none named: its own width and depth
     recipe: Recipe = Recipe()
     profiling: Profiling = Profiling()

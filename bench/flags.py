@@ -331,19 +331,21 @@ class ModelCheckFlags(Settings):
 
 
 class ExportFlags(Settings):
-    """Write a trained checkpoint as an ONNX file, from features on, for `serbench predict --model`.
+    """Write trained checkpoints as ONNX files, for `serbench predict --model`.
 
-    The file carries classes, settings and licence. It agrees with the checkpoint to 1e-4 in float32; with
-    --check, what smaller weights lose and gain is measured on the test split and recorded.
+    A file goes from features on; of a model that trained its speech encoder, from the waveform on. It carries
+    classes, settings and licence, and agrees with the checkpoint to 1e-4 in float32; with --check, what
+    smaller weights lose and gain is measured on the test split and recorded. Of several checkpoints, what is
+    there already is left alone: the same command goes on where it stopped.
     """
 
-    checkpoint: tyro.conf.Positional[Path]
-    out: Path | None = None  # else beside the checkpoint, named after it and what it holds
+    checkpoints: tyro.conf.Positional[tuple[Path, ...]]  # files, or folders of them (results/checkpoints)
+    out: Path | None = None  # of one; else beside the checkpoint, named after it and what it holds
     int8: Literal["dynamic", "static"] | None = None  # activations scaled as they come, or calibrated
     fp16: bool = False  # weights stored in half precision
     streaming: bool = False  # chunk and state in, outputs so far and next state out; for causal models
     calibrate: str = ""  # CORPUS/PROTOCOL whose training split --int8 static is calibrated on; else its own
-    check: str = ""  # CORPUS/PROTOCOL on whose test split the file is held against the checkpoint
+    check: str = ""  # CORPUS/PROTOCOL on whose test split a file is held against its checkpoint, or "own"
     places: Annotated[Places, BARE] = Places()
 
     def weights(self) -> Weights:
@@ -356,11 +358,11 @@ class ExportFlags(Settings):
             return "int8-dynamic" if self.int8 == "dynamic" else "int8-static"
         return "float16" if self.fp16 else "float32"
 
-    def file(self) -> Path:
-        """Where the file goes."""
+    def file(self, checkpoint: Path) -> Path:
+        """Where the file of a checkpoint goes."""
         weights = "" if self.weights() == "float32" else f".{self.weights()}"
         kind = ".streaming" if self.streaming else ""
-        return self.out or self.checkpoint.with_name(f"{self.checkpoint.stem}{kind}{weights}.onnx")
+        return self.out or checkpoint.with_name(f"{checkpoint.stem}{kind}{weights}.onnx")
 
 
 class PredictFlags(Settings):

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from bench import corpora
-from bench.config import Plan, Pretrained
+from bench.config import Encoder, Plan, Pretrained
 from bench.console import plain_table
 from bench.corpora.msp_release import RELEASES, SCORED
 from bench.errors import SuiteError
@@ -132,6 +132,16 @@ def makespan(jobs: Sequence[float], workers: int) -> float:
     return max(free)
 
 
+def of_each_size(flags: PlanFlags) -> list[PlanFlags]:
+    """The flags with the plan of each size compared; SuiteError where one file is to serve several."""
+    from bench.training.grid import sized
+
+    plans = sized(flags.plan)
+    if len(plans) > 1 and (flags.save or flags.measured):
+        raise SuiteError("plan: --save and --measured are of one size; name it with --sizes")
+    return [flags.model_copy(update={"plan": plan}) for plan in plans]
+
+
 def forecast(flags: PlanFlags) -> tuple[Table, list[str]]:
     """The table of a preset, and what to know of its numbers, one sentence each."""
     folders, plan = flags.places.folders(), flags.plan
@@ -180,8 +190,9 @@ def device(plan: Plan, speed: Speed) -> str:
 
 def _table(plan: Plan, speed: Speed, found: Sequence[Row], price: float | None) -> Table:
     columns = ["devices", "array over", "jobs", "devices a job", "device-hours", "time"]
+    size = plan.encoder.size if isinstance(plan.encoder, Encoder) else ""
     table = plain_table(
-        f"{plan.name}: a device is one {device(plan, speed)}",
+        f"{plan.name}{size and f' {size}'}: a device is one {device(plan, speed)}",
         [*columns, "cost"] if price else columns,
         right=("devices", "jobs", "devices a job", "device-hours", "time", "cost"),
     )

@@ -94,10 +94,9 @@ def predict(
         try:
             waveform = read(file, trained.cell.features.sample_rate_hz)
             text = "" if transcripts is None else _text(transcripts / f"{file.stem}.txt")
+            rows.append({"file": str(file)} | trained.recognise(waveform, text))
         except AudioError as error:
             problems.append(Problem(file, str(error)))
-            continue
-        rows.append({"file": str(file)} | trained.recognise(waveform, text))
     if problems:
         raise UnusableFiles(
             f"predict: {len(problems)} of {len(files)} files cannot be used",

@@ -1,4 +1,4 @@
-"""What an exported file says of itself: classes, features, model, weights, stream, licence.
+"""What an exported file says of itself: classes, features, model, weights, how it is fed, licence.
 
     stamp(path, card)            # writes it into the file's metadata; needs onnx
     card = parse(metadata)       # reads it back: ONNX Runtime's `custom_metadata_map`
@@ -47,6 +47,13 @@ class StreamCard(Settings):
     state: tuple[StateTensor, ...]
 
 
+class ClipCard(Settings):
+    """How a file that hears samples is fed: whole clips, mono, at the features' rate; lengths in samples."""
+
+    shortest: int
+    longest: int
+
+
 class Card(Settings):
     """All that is needed to use an exported file, and to know where it comes from."""
 
@@ -60,6 +67,7 @@ class Card(Settings):
     calibrated_on: str = ""  # of static int8
     licence: str  # of what it was trained on
     stream: StreamCard | None = None  # None: whole utterances
+    clip: ClipCard | None = None  # None: features are computed outside of the file
 
 
 def stamp(path: Path, card: Card) -> None:

@@ -10,6 +10,7 @@ thread, on the same noise: ten seconds whole, or of a stream the second after te
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -20,11 +21,12 @@ import torch
 from numpy.typing import NDArray
 
 from bench.config import Task
+from bench.errors import SuiteError
 from bench.evidence import summary
 from bench.evidence.exports import agreement, reference
 from bench.evidence.records import ExportRecord, ExportSetting, Race
 from bench.evidence.store import Store
-from bench.export.material import heldout, material
+from bench.export.material import asked, heldout, material
 from bench.export.modules import Chunk, Whole
 from bench.export.runtime import Exported, Outputs, Stream
 from bench.folders import Folders
@@ -46,7 +48,7 @@ def check(file: Path, checkpoint_path: Path, task: str, folders: Folders) -> Exp
     SuiteError where the task's recordings are not there, or its emotions are others.
     """
     torch.set_num_threads(THREADS)
-    trained, exported = checkpoint.load(checkpoint_path), Exported.load(file, THREADS)
+    trained, exported = checkpoint.load(checkpoint_path, folders.models), Exported.load(file, THREADS)
     data, done_on = material(task, trained.cell, folders)
     splits = heldout(data, trained.emotions)
     table = predictions(splits, trained, exported)
@@ -60,7 +62,7 @@ def check(file: Path, checkpoint_path: Path, task: str, folders: Folders) -> Exp
     record = ExportRecord(
         id=setting.id,
         setting=setting,
-        label=layout.label(trained.cell.system.layout),
+        label=layout.label(trained.cell.system.layout, trained.cell.features),
         synthetic=data.manifest.synthetic,
         corpus_title=data.manifest.title,
         emotions=trained.emotions,
@@ -80,6 +82,13 @@ def check(file: Path, checkpoint_path: Path, task: str, folders: Folders) -> Exp
     return record
 
 
+def recorded(file: Path, task: str, folders: Folders) -> bool:
+    """Whether `file` was checked on a task on this machine: where its own is asked for, else False."""
+    exported = Exported.load(file)
+    setting = _setting(exported, asked(task, exported.cell), environment.describe(THREADS).device)
+    return Store(folders.results).export_path(setting.id).is_file()
+
+
 def _setting(exported: Exported, task: Task, device: str) -> ExportSetting:
     card = exported.card
     return ExportSetting(
@@ -96,21 +105,35 @@ def _setting(exported: Exported, task: Task, device: str) -> ExportSetting:
 
 @torch.inference_mode()
 def predictions(splits: Sequence[Split], trained: Trained, exported: Exported) -> pd.DataFrame:
-    """What both say of every clip, as `bench.evidence.records` describes it."""
+    """What both say of every clip, as `bench.evidence.records` describes it.
+
+    Clips that the file cannot hear (`Exported.unfit`) are left out, and counted on standard error.
+    """
     whole, tables = Whole(trained).eval(), []
     for split in splits:
         ours: list[Outputs] = []
         theirs: list[Outputs] = []
+        heard: list[int] = []
         for position in track(range(len(split)), "checking clips", len(split)):
-            frames = np.array(split.frames(position))[None]
-            ours.append(exported.outputs(frames))
-            answers = whole(torch.from_numpy(frames))
+            frames = np.array(split.frames(position))
+            if exported.unfit(len(frames)):
+                continue
+            heard.append(position)
+            ours.append(exported.outputs(frames[None]))
+            answers = whole(torch.from_numpy(frames)[None])
             theirs.append({name: answer.numpy() for name, answer in zip(whole.names, answers, strict=True)})
-        table = split.table[["utterance", "speaker", "gender", "duration_s"]]
-        table = table.assign(label=split.table["emotion"], split="test")
-        truth = {name: split.table[name].to_numpy(np.float64) for name in trained.attributes}
+        if left := len(split) - len(heard):
+            print(f"serbench: {left} clips left out, too short or too long for the file", file=sys.stderr)
+        if not heard:
+            continue
+        rows = split.table.iloc[heard]
+        table = rows[["utterance", "speaker", "gender", "duration_s"]]
+        table = table.assign(label=rows["emotion"], split="test")
+        truth = {name: rows[name].to_numpy(np.float64) for name in trained.attributes}
         columns = truth | _columns("", trained, ours) | _columns("reference_", trained, theirs)
         tables.append(table.assign(**columns))
+    if not tables:
+        raise SuiteError("export: the file can hear no clip of this task; check it on another")
     return pd.concat(tables, ignore_index=True)
 
 
@@ -144,9 +167,9 @@ def race(trained: Trained, exported: Exported) -> Race:
 
 def _whole_runs(trained: Trained, exported: Exported) -> tuple[Run, Run]:
     module = Whole(trained).eval()
-    frames = _noise(exported, LENGTH_S)
-    tensor = torch.from_numpy(frames)[None]
-    feed = {"frames": frames[None]}
+    heard = _noise(exported, LENGTH_S)
+    tensor = torch.from_numpy(heard)[None]
+    feed = {exported.given: heard[None]}
     return lambda: exported.session.run(None, feed), torch.inference_mode()(lambda: module(tensor))
 
 
@@ -162,7 +185,10 @@ def _chunk_runs(trained: Trained, exported: Exported) -> tuple[Run, Run]:
 
 
 def _noise(exported: Exported, seconds: float) -> NDArray[np.float32]:
-    """Features (T, M) of so many seconds."""
+    """Features (T, M) of so many seconds, or samples (N,)."""
     features = exported.cell.features
-    shape = (round(1000 * seconds / features.hop_ms), features.width)
+    if exported.card.clip is not None:
+        shape: tuple[int, ...] = (round(seconds * features.sample_rate_hz),)
+    else:
+        shape = round(1000 * seconds / features.hop_ms), features.width
     return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)

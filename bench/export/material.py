@@ -21,20 +21,25 @@ from bench.training.run import Data, read
 from bench.training.split import Split
 
 CALIBRATED = 64  # clips: the ranges of activations change little after some dozens
+OWN = "own"  # the task that a checkpoint was trained on
+
+
+def asked(name: str, cell: Cell) -> Task:
+    """The task CORPUS/PROTOCOL, or "own": the cell's own in the cell's fold, another in fold 0."""
+    corpus, _, protocol = name.partition("/")
+    own = cell.task
+    if name == OWN or (corpus == own.corpus and f"{own.protocol}-".startswith(f"{protocol}-")):
+        return own  # its protocol may say more than was asked for, as `Manifest.protocol` does
+    options = own.corpus_options if corpus == own.corpus else {}
+    return Task(corpus=corpus, protocol=protocol, corpus_options=options)
 
 
 def material(name: str, cell: Cell, folders: Folders) -> tuple[Data, Task]:
-    """The data of a task CORPUS/PROTOCOL, and the task: the cell's own in the cell's fold, another in fold 0.
+    """The data of the task `asked` for, and the task, its protocol in full.
 
     SuiteError where the corpus is not there or lacks what the cell trains.
     """
-    corpus, _, protocol = name.partition("/")
-    own = cell.task
-    task = Task(corpus=corpus, protocol=protocol)
-    if corpus == own.corpus:
-        task = task.model_copy(update={"corpus_options": own.corpus_options})
-        if own.protocol == protocol or own.protocol.startswith(f"{protocol}-"):  # as `Manifest.protocol`
-            task = own
+    task = asked(name, cell)
     data = read(cell.model_copy(update={"task": task}), folders)
     return data, task.model_copy(update={"protocol": data.manifest.protocol(task.protocol)})
 
@@ -42,12 +47,12 @@ def material(name: str, cell: Cell, folders: Folders) -> tuple[Data, Task]:
 def calibration(
     name: str, checkpoint_path: Path, folders: Folders
 ) -> tuple[str, Iterator[NDArray[np.float32]]]:
-    """Features (T, M) of clips evenly spaced over a task's training split, and what that is called.
+    """Features (T, M), or samples (N,), of clips evenly spaced over a task's training split, and their name.
 
     Without a name, of the task that the checkpoint was trained on.
     """
-    cell = checkpoint.load(checkpoint_path).cell
-    data, task = material(name or f"{cell.task.corpus}/{cell.task.protocol}", cell, folders)
+    cell = checkpoint.load(checkpoint_path, folders.models).cell
+    data, task = material(name or OWN, cell, folders)
     split = data.split("train")
     chosen = np.linspace(0, len(split) - 1, min(CALIBRATED, len(split))).round().astype(int)
     clips = (np.array(split.frames(int(position))) for position in chosen)

@@ -5,8 +5,9 @@
     whole.names, chunk.names                    # of these outputs
 
 The features stay outside: numpy computes them (`bench.features.spectra`), so that the graph needs no Fourier
-transform in float64. A batch holds utterances of equal length; others go one at a time, as a mask would cost
-every call a quarter more.
+transform in float64. A model that trained its own speech encoder hears samples (B, N) instead, and all of it
+is in the graph. A batch holds utterances of equal length; others go one at a time, as a mask would cost every
+call a quarter more.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from bench.attributes import ATTRIBUTES, from_unit
 from bench.errors import SuiteError
 from bench.export.card import StateTensor
 from bench.export.graph import OPEN
+from bench.features.backbones import Waves
+from bench.features.normaliser import Normaliser
 from bench.model.streaming import StreamingRecogniser
-from bench.model.tuned import is_tuned
+from bench.model.tuned import Tuned
 from bench.training.checkpoint import Trained
 from bench.training.losses import parts
 
@@ -33,24 +36,34 @@ class Scaled(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, normaliser: Normaliser) -> None:
         super().__init__()
-        if is_tuned(trained.cell.features):
-            raise SuiteError(
-                "export: a model that trained its own speech encoder hears samples, which no exported file "
-                "does; export one of log-mels or cepstra"
-            )
-        if trained.normaliser is None:
-            raise SuiteError(
-                "export: a model of frozen encoders cannot run without them, and they are no part of its "
-                "checkpoint; export one of log-mels or cepstra"
-            )
-        self.register_buffer("mean", torch.from_numpy(trained.normaliser.mean))
-        self.register_buffer("std", torch.from_numpy(trained.normaliser.std))
+        self.register_buffer("mean", torch.from_numpy(normaliser.mean))
+        self.register_buffer("std", torch.from_numpy(normaliser.std))
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, T, M) → (B, T, M)."""
         return (frames - self.mean) / self.std
+
+
+def hearing(trained: Trained) -> nn.Module:
+    """What stands before the model: its normaliser, or nothing where it hears samples.
+
+    SuiteError where what the model hears cannot be computed in a graph.
+    """
+    if isinstance(trained.model, Tuned):
+        if not isinstance(trained.model.speech.backbone, Waves):
+            raise SuiteError(
+                "export: Whisper reads a spectrum that is computed outside of it; export a model that "
+                "trained an encoder of samples, as DistilHuBERT"
+            )
+        return nn.Identity()
+    if trained.normaliser is None:
+        raise SuiteError(
+            "export: a model of frozen encoders cannot run without them, and they are no part of its "
+            "checkpoint; export one of log-mels or cepstra, or one that trained its encoder"
+        )
+    return Scaled(trained.normaliser)
 
 
 class Readout(nn.Module):
@@ -76,25 +89,28 @@ class Readout(nn.Module):
 
 
 class Whole(nn.Module):
-    """Features of whole utterances, as they come from `bench.features` → what `Readout` gives."""
+    """Features of whole utterances, as they come from `bench.features`, or samples → what `Readout` gives."""
 
     def __init__(self, trained: Trained) -> None:
+        """SuiteError as in `hearing`."""
         super().__init__()
-        self.scaled, self.model, self.readout = Scaled(trained), trained.model, Readout(trained)
+        self.hearing, self.model, self.readout = hearing(trained), trained.model, Readout(trained)
         self.names = self.readout.names
 
-    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """(B, T, M) → as many tensors as `names`."""
-        return self.readout(self.model(self.scaled(frames)))
+    def forward(self, heard: Tensor) -> tuple[Tensor, ...]:
+        """(B, T, M), or samples (B, N) → as many tensors as `names`."""
+        return self.readout(self.model(self.hearing(heard)))
 
 
 class Chunk(nn.Module):
     """A chunk of features and the tensors of a state → what `Readout` gives of all so far, and the next."""
 
     def __init__(self, trained: Trained) -> None:
-        """SuiteError where the model cannot stream."""
+        """SuiteError where the model cannot stream, or as in `hearing`."""
         super().__init__()
-        self.scaled, self.readout = Scaled(trained), Readout(trained)
+        if isinstance(trained.model, Tuned):
+            raise SuiteError("export: a speech encoder hears whole utterances; leave --streaming out")
+        self.hearing, self.readout = hearing(trained), Readout(trained)
         self.stream = StreamingRecogniser(trained.model)
         self.names = self.readout.names
         self.nesting = pytree.tree_structure(self.stream.init_state(1))
@@ -102,7 +118,7 @@ class Chunk(nn.Module):
     def forward(self, frames: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """(B, n, M), n a multiple of the stream's rate (any in the last chunk), and the state's tensors."""
         nested = pytree.tree_unflatten(list(state), self.nesting)
-        outputs, after = self.stream(self.scaled(frames), nested)
+        outputs, after = self.stream(self.hearing(frames), nested)
         return (*self.readout(outputs), *pytree.tree_leaves(after))
 
     def first(self, batch: int) -> list[Tensor]:

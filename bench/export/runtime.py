@@ -2,7 +2,8 @@
 
 exported = Exported.load(Path("model.onnx"))
 exported.recognise(waveform)                    # emotion → probability, attribute → value
-exported.outputs(frames)                        # (B, T, M) → {"logits": (B, C), "probabilities": …}
+exported.hear(waveform)                         # features (T, M), or the samples (N,) themselves
+exported.outputs(heard)                         # a batch of these → {"logits": (B, C), "probabilities": …}
 
 stream = Stream(exported)                       # of a file exported with --streaming
 for frames in microphone:                       # (n, M): any number of frames at a time
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from bench.config import Cell
 from bench.errors import SuiteError
 from bench.export.card import Card, StateTensor, parse
+from bench.features.audio import AudioError
 from bench.features.spectra import frames_of
 
 Outputs = dict[str, NDArray[np.float32]]
@@ -85,20 +87,47 @@ class Exported:
     def recognise(self, waveform: NDArray[np.float32], transcript: str = "") -> dict[str, float]:
         """Probability of every emotion, then every attribute on its corpus's scale, of one utterance.
 
-        `waveform` is mono float32 at `cell.features.sample_rate_hz`; `transcript` has no say.
+        `waveform` is mono float32 at `cell.features.sample_rate_hz`; `transcript` has no say. AudioError as
+        in `hear`.
         """
-        outputs = self.outputs(frames_of(self.cell.features, waveform)[None])
+        outputs = self.outputs(self.hear(waveform)[None])
         found: dict[str, float] = {}
         for names, key in ((self.emotions, "probabilities"), (self.attributes, "attributes")):
             found |= dict(zip(names, outputs[key][0].tolist(), strict=True)) if names else {}
         return found
 
-    def outputs(self, frames: NDArray[np.float32]) -> Outputs:
-        """The graph's outputs by name, of features (B, T, M), B = 1 for a streaming file."""
+    @property
+    def given(self) -> str:
+        """The name of the graph's first input: "frames" of features, or "samples"."""
+        return "frames" if self.card.clip is None else "samples"
+
+    def hear(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the graph is given of one utterance: features (T, M), or the samples (N,) themselves.
+
+        AudioError where it hears samples, and these are too few or too many.
+        """
+        if self.card.clip is None:
+            return frames_of(self.cell.features, waveform)
+        if reason := self.unfit(len(waveform)):
+            raise AudioError(reason)
+        return waveform
+
+    def unfit(self, length: int) -> str:
+        """Why the graph cannot hear so many samples, or frames; "" where it can."""
+        clip, rate = self.card.clip, self.cell.features.sample_rate_hz
+        if clip is None or clip.shortest <= length <= clip.longest:
+            return ""
+        return (
+            f"{length / rate:.3g} s long, and this model hears {clip.shortest / rate:g} to "
+            f"{clip.longest / rate:.3g} s at once"
+        )
+
+    def outputs(self, heard: NDArray[np.float32]) -> Outputs:
+        """The graph's outputs by name, of what `hear` gives of B utterances, B = 1 for a streaming file."""
         if self.card.stream is not None:
-            return self._streamed(frames)
+            return self._streamed(heard)
         names = [output.name for output in self.session.get_outputs()]
-        return dict(zip(names, self.session.run(names, {"frames": frames}), strict=True))
+        return dict(zip(names, self.session.run(names, {self.given: heard}), strict=True))
 
     def _streamed(self, frames: NDArray[np.float32]) -> Outputs:
         if len(frames) != 1:

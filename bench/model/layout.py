@@ -14,7 +14,7 @@ import re
 from itertools import groupby
 
 import mixers
-from bench.config import AnyEncoder, AnyFeatures, Pooled, Pretrained, Recurrent, System
+from bench.config import AnyEncoder, AnyFeatures, Encoder, Pooled, Pretrained, Recurrent, System
 from bench.errors import SuiteError
 from bench.evidence.records import Label
 
@@ -116,6 +116,13 @@ def label(layout: str, features: AnyFeatures | None = None) -> Label:
         mixers=tuple(dict.fromkeys(entry.name for entry, _ in runs)),
         paper="; ".join(papers),
     )
+
+
+def fitting(encoder: AnyEncoder) -> tuple[str, ...]:
+    """The standard layouts whose patterns fill the layers of an encoder: at three, all but the hybrid."""
+    if not isinstance(encoder, Encoder):
+        return standard()
+    return tuple(name for name in standard() if encoder.num_layers % len(parse(name)) == 0)
 
 
 def standard() -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from bench.report import (
     model_card,
     page,
     samplers,
+    sizes,
 )
 from bench.report.board import Section
 from bench.report.details import Details
@@ -53,6 +54,7 @@ class Evidence:
     kernels: list[KernelRecord]
     cohorts: list[CohortRecord]
     exports: pd.DataFrame  # files held against their checkpoints
+    files: pd.DataFrame  # the same across sizes
     reported: list[Reported]
     details: Details  # what figures alone show
     baseline: str
@@ -91,6 +93,7 @@ def _material(evidence: Evidence) -> figures.Material:
         costs=evidence.costs,
         ops=evidence.ops,
         details=evidence.details,
+        files=evidence.files,
         reported=evidence.reported,
         baseline=evidence.baseline,
     )
@@ -103,7 +106,7 @@ def _read(results: Path, baseline: str) -> Evidence:
     accuracy, groups = score_tables(store, runs, baseline, details.add)
     costs, ops = every_profile(store), store.ops()
     kernels, cohorts = store.kernels(), store.cohorts()
-    exported = exports.exports(store)
+    exported, files = exports.exports(store), sizes.size_table(store)
     if accuracy.empty and costs.empty and exported.empty and not (ops or kernels or cohorts):
         raise SuiteError(
             f"{results}: no records to report on; run `serbench run demo` or name another folder"
@@ -115,7 +118,7 @@ def _read(results: Path, baseline: str) -> Evidence:
         )
     return Evidence(
         runs=runs,
-        accuracy=accuracy,
+        accuracy=sizes.with_files(accuracy, files),
         groups=groups,
         profiles=plain(costs),
         costs=costs,
@@ -124,6 +127,7 @@ def _read(results: Path, baseline: str) -> Evidence:
         kernels=kernels,
         cohorts=cohorts,
         exports=exported,
+        files=files,
         reported=read(numbers) if numbers.is_file() else [],
         details=details,
         baseline=baseline,
@@ -145,6 +149,8 @@ def _write_tables(results: Path, evidence: Evidence) -> list[Path]:
     if len(evidence.exports):
         texts["exports.md"] = exports.markdown(evidence.exports)
         texts["exports.csv"] = exports.csv(evidence.exports)
+    if len(evidence.files):
+        texts["sizes.csv"] = sizes.csv(evidence.files)
     return [_write(results / name, text) for name, text in texts.items()]
 
 
@@ -152,7 +158,9 @@ def _accuracy_texts(evidence: Evidence) -> dict[str, str]:
     """What is written where there are runs, by file name."""
     accuracy, profiles = evidence.accuracy, evidence.profiles
     texts = {
-        "leaderboard.md": leaderboard.markdown(accuracy, profiles, evidence.reported, evidence.sampled)
+        "leaderboard.md": leaderboard.markdown(
+            accuracy, profiles, evidence.reported, evidence.sampled, sizes.sections(evidence.files)
+        )
         + sweep_note(evidence.sweeps),
         "leaderboard.csv": data_files.csv(accuracy, profiles),
         "leaderboard.tex": latex.tables(accuracy, profiles, evidence.reported),

@@ -23,9 +23,9 @@ _COST_HEADS: dict[str, tuple[str, Callable[[float], str]]] = {
     "median_ms": ("Latency", units.milliseconds),
     "peak_bytes": ("Memory", units.memory),
     "energy_j": ("Energy", units.energy),
-    "exported_bytes": ("Exported size", units.memory),
 }
 PARETO = "Pareto"
+_FILES = {"float32_bytes": "float32 file", "int8_bytes": "int8 file"}  # columns of `sizes.with_files`
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,11 @@ def _section(rows: pd.DataFrame, profiles: pd.DataFrame) -> Section:
 
 def _rows(rows: pd.DataFrame, measured: Sequence[dict[str, str]]) -> list[Row]:
     baseline = findings.baseline_name(rows)
+    held = [name for name in _FILES if name in rows and rows[name].notna().any()]
     found = []
     for place, (cost, (_, row)) in enumerate(zip(measured, rows.iterrows(), strict=True), start=1):
         cells = _identity(row, str(place) if row["comparable"] else "") | _scores(row, baseline)
+        cells |= {head: units.memory(row[name]) for name, head in _FILES.items() if name in held}
         note = row["note"] or _scored(row)
         found.append(Row(cells | cost | {"Folds × seeds": note}, bool(row["rank_group"] == 1)))
     return found

@@ -3,8 +3,7 @@
     found = costs(rows of one comparison, profiles)      # one row a (hardware, system, length asked for)
 
 Where an encoder was not measured at a length, the nearest that was (by ratio) stands for it, the same for all
-systems of a comparison on one machine, and `seconds` says which. Energy and the size of the exported model
-have columns where a profile has them.
+systems of a comparison on one machine, and `seconds` says which. Energy has a column where a profile has it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from bench.report import headline, sections
 
 LENGTHS_S = (10.0, 60.0, 400.0)
 MEASURED = ("median_ms", "peak_bytes")
-OPTIONAL = ("energy_j", "exported_bytes")  # columns of the profile table where measured
+OPTIONAL = ("energy_j",)  # columns of the profile table where measured
 COLUMNS = ("hardware", "layout", "direction", "asked_s", "seconds", *MEASURED, *OPTIONAL, "front")
 
 

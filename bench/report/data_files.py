@@ -28,6 +28,7 @@ SYSTEM = (
     *("layout", "direction", "name", "mixers", "parameters", "train_s", "cells_ok", "failures", "comparable"),
     *("note", "folds", "seeds", "utterances", "speakers", "support"),
 )
+FILES = ("float32_bytes", "int8_bytes")  # of exported files, where there are any
 NESTED = ("support", "confusions")  # left out of the CSV file
 _DIFFERENCE = {
     "value": "delta",
@@ -39,7 +40,7 @@ _DIFFERENCE = {
 _RANK = {"group": "rank_group", "low": "rank_low", "high": "rank_high"}
 _SPREAD = {"speakers": "sd_speakers", "seeds": "sd_seeds", "both": "sd_both"}
 _CSV_COSTS = {"median_ms": "latency_{}s_ms", "peak_bytes": "memory_{}s_bytes", "energy_j": "energy_{}s_j"}
-_CSV_COSTS |= {"exported_bytes": "exported_{}s_bytes", "seconds": "measured_{}s_s", "front": "pareto_{}s"}
+_CSV_COSTS |= {"seconds": "measured_{}s_s", "front": "pareto_{}s"}
 
 
 def csv(accuracy: pd.DataFrame, profiles: pd.DataFrame) -> str:
@@ -49,7 +50,8 @@ def csv(accuracy: pd.DataFrame, profiles: pd.DataFrame) -> str:
 
     The costs stand in `hardware_<n>` and, at 10, 60 and 400 s, `latency_<s>s_ms_<n>`,
     `memory_<s>s_bytes_<n>`, `measured_<s>s_s_<n>` (the length that was measured), `pareto_<s>s_<n>` and,
-    where measured, `energy_<s>s_j_<n>` and `exported_<s>s_bytes_<n>`; 1 is the hardware with most profiles.
+    where measured, `energy_<s>s_j_<n>`; 1 is the hardware with most profiles. The sizes of exported files
+    (`float32_bytes`, `int8_bytes`) have columns where there are any.
     """
     if not accuracy["attributes"].any():
         accuracy = accuracy.drop(columns="attributes").filter(regex="^(?!ccc)")
@@ -98,7 +100,7 @@ def _comparison(rows: pd.DataFrame, groups: pd.DataFrame, found: pd.DataFrame) -
     for _, row in rows.iterrows():
         own = _of(row, groups) if len(groups) else groups
         systems.append(
-            {name: _plain(row[name]) for name in SYSTEM}
+            {name: _plain(row[name]) for name in (*SYSTEM, *FILES) if name in row}
             | {"scores": _scores(row)}
             | {name: _renamed(row, names) for name, names in _PARTS.items()}
             | {"smallest_detectable": _plain(row["detectable"])}

@@ -136,6 +136,20 @@ def pareto(points: pd.DataFrame, quantity: Quantity = LATENCY) -> str:
     return f"{count}, from {first} ({'fastest' if timed else 'least memory'}) to {best} (most accurate)."
 
 
+def sizes(files: pd.DataFrame) -> str:
+    """Which exported files are on the front of `uar` against their size (column `front_file_bytes`)."""
+    front = files[files["front_file_bytes"]].sort_values("file_bytes")
+    best = front.iloc[-1]
+    said = f"{best['name']} in {units.memory(best['file_bytes'])} ({units.percent(best['uar'])} % UAR)"
+    if len(front) == 1:
+        return f"No file is smaller than {said} or more accurate."
+    first = front.iloc[0]
+    return (
+        f"{len(front)} of {len(files)} files are worth their size, from {first['name']} in "
+        f"{units.memory(first['file_bytes'])} ({units.percent(first['uar'])} %) to {said}."
+    )
+
+
 def recall(rows: pd.DataFrame) -> str:
     """Which emotion the systems of a comparison recognise best on average, and which worst."""
     means = {emotion: rows[f"recall_{emotion}"].mean() for emotion in rows["emotions"].iloc[0]}

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from bench.evidence.reported import Reported
-from bench.report import findings, published, samplers, units
+from bench.report import findings, published, samplers, sizes, units
 from bench.report.board import PARETO, Section, sections_of
 
 _INTRODUCTION = """\
@@ -35,7 +35,7 @@ CCC is the concordance correlation coefficient of an attribute, or the mean of a
 trained, the mean orders the table and Δ is the difference in it.
 """
 SYNTHETIC = "Synthetic corpus (smoke test, not a result)"
-_WORDS = ("System", samplers.HEAD, "Direction", PARETO, "Folds × seeds", "Score", "Where", "Source")
+_WORDS = ("System", samplers.HEAD, "Direction", PARETO, "Fronts", "Folds × seeds", "Score", "Where", "Source")
 
 
 def markdown(
@@ -43,19 +43,22 @@ def markdown(
     profiles: pd.DataFrame,
     reported: Sequence[Reported] = (),
     sampled: Sequence[Section] = (),
+    sized: Sequence[Section] = (),
 ) -> str:
     """The leaderboard as a Markdown document; `accuracy` must not be empty.
 
-    `sampled` are the sections that compare samplers (`bench.report.samplers`).
+    `sampled` are the sections that compare samplers (`bench.report.samplers`), `sized` those of the size
+    track (`bench.report.sizes`).
     """
     introduction = _INTRODUCTION.format(baseline=findings.baseline_name(accuracy))
     parts = [introduction, *([_CONCORDANCE] if accuracy["attributes"].any() else [])]
     ours = sections_of(accuracy, profiles)
     parts += [_section(section, "##") for section in ours if not section.synthetic]
-    real = [_section(section, "###") for section in sampled if not section.synthetic]
-    if real:
-        parts += [f"## {samplers.HEADING}\n\n{samplers.INTRODUCTION}", *real]
-    synthetic = [_section(section, "###") for section in (*ours, *sampled) if section.synthetic]
+    for module, some in ((samplers, sampled), (sizes, sized)):
+        real = [_section(section, "###") for section in some if not section.synthetic]
+        if real:
+            parts += [f"## {module.HEADING}\n\n{module.INTRODUCTION}", *real]
+    synthetic = [_section(section, "###") for section in (*ours, *sampled, *sized) if section.synthetic]
     if synthetic:
         parts += [f"## {SYNTHETIC}\n", *synthetic]
     return "\n".join(parts + _published(reported))

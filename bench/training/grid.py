@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Literal
 
 from bench import corpora, outline
-from bench.config import Cell, Direction, Plan, Pretrained, Recipe, System, Task, content_id
+from bench.config import Cell, Direction, Encoder, Plan, Pretrained, Recipe, System, Task, content_id
 from bench.corpora.manifest import Manifest
 from bench.errors import SuiteError
 from bench.evidence.records import FINISHED, RunRecord
@@ -68,30 +68,49 @@ def resolved(plan: Plan, folders: Folders) -> Plan:
 
 
 def cells(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Cell]:
-    """Every cell of a plan: tasks × folds × seeds × samplers × directions × layouts, cohort by cohort."""
-    compared = systems(plan)
+    """Every cell of a plan: sizes × tasks × folds × seeds × samplers × directions × layouts, by cohort."""
     return [
         Cell(
             task=task,
             seed=seed,
             system=system,
             features=plan.features,
-            encoder=plan.encoder,
+            encoder=one.encoder,
             recipe=recipe,
         )
+        for one in sized(plan)
         for seed in plan.seeds
         for task in _tasks(plan, manifest_of)
         for recipe in _recipes(plan)
-        for system in compared
+        for system in systems(one)
     ]
 
 
+def sized(plan: Plan) -> list[Plan]:
+    """A plan of each size that is compared; where none is named the plan as it is.
+
+    SuiteError where its encoder has no sizes.
+    """
+    if not plan.sizes:
+        return [plan]
+    if not isinstance(plan.encoder, Encoder):
+        raise SuiteError(
+            f"--sizes {' '.join(plan.sizes)}: sizes are those of the encoder that mixers share, and preset "
+            f"{plan.name!r} has another; leave them out"
+        )
+    encoders = [plan.encoder.sized(name) for name in dict.fromkeys(plan.sizes)]
+    return [plan.model_copy(update={"sizes": (), "encoder": encoder}) for encoder in encoders]
+
+
 def systems(plan: Plan) -> tuple[System, ...]:
-    """What a plan compares: layouts × directions; SuiteError for one that its encoder cannot take."""
+    """What a plan of one size compares: its layouts, or those of `layout.fitting`, × directions.
+
+    SuiteError for one that its encoder cannot take.
+    """
     found = dict.fromkeys(
         _system(layout.canonical(name), direction)
         for direction in plan.directions
-        for name in plan.layouts or layout.standard()
+        for name in plan.layouts or layout.fitting(plan.encoder)
     )
     for system in found:
         layout.check(system, plan.encoder)
@@ -151,8 +170,13 @@ def jobs(plan: Plan, planned: list[Cell], store: Store) -> list[Job]:
     """Cohorts of the cells that have no finished record."""
     done = {record.id for record in store.runs() if record.status in FINISHED}
     missing = [cell for cell in planned if cell.id not in done]
-    cohorts = groupby(missing, key=lambda cell: (content_id(cell.task), cell.seed, cell.recipe.sampler))
+    cohorts = groupby(missing, key=_cohort)
     return [Job(plan.name, tuple(group)) for _, group in cohorts]
+
+
+def _cohort(cell: Cell) -> tuple[object, ...]:
+    """What the cells of a cohort share, and no two cohorts of a plan."""
+    return content_id(cell.task), cell.seed, cell.recipe.sampler, content_id(cell.encoder)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.config import Cell
+from bench.config import Cell, Encoder
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,9 @@ class Job:
 
     @property
     def name(self) -> str:
-        """For people: corpus, fold and seed, and a sampler that is not the usual one."""
+        """For people: corpus, fold and seed, a declared size, and a sampler that is not the usual one."""
         first = self.cells[0]
+        size = f" {first.encoder.size}" if isinstance(first.encoder, Encoder) and first.encoder.size else ""
         sampler = "" if first.recipe.sampler == "uniform" else f" {first.recipe.sampler}"
-        return f"{first.task.corpus} {first.task.protocol} fold {first.task.fold} seed {first.seed}{sampler}"
+        task = f"{first.task.corpus} {first.task.protocol} fold {first.task.fold}"
+        return f"{task} seed {first.seed}{size}{sampler}"

@@ -4,7 +4,7 @@
     heard = listening(batch, rng)              # training: with augmentation
     student.model(*listening(batch))           # scoring
 
-Log-mels and cepstra are augmented (these by `bench.training.speed` too) and normalised. Hidden states come
+Log-mels and cepstra are augmented (`bench.training.speed` too) and normalised. Hidden states come
 either from the frozen encoders, which run here on the batch's samples, without gradient and in the recipe's
 precision, or from the cache, and are widened to that precision once. Students that train a speech encoder of
 their own hear the samples. The encoders are no part of this module's weights: they stand in no checkpoint,
@@ -31,8 +31,7 @@ from bench.training.speed import Player
 from bench.training.split import Batch
 
 ON_LOG_MELS = {"mel_masks", "mel_shift_bins", "gain_db"}  # settings of augmentation that act on these alone
-ON_CEPSTRA = {"speed"}
-ON_BOTH = {"time_masks", "time_stretch"}
+ON_BOTH = {"time_masks", "time_stretch", "speed"}
 
 
 class Listening(nn.Module):
@@ -65,7 +64,7 @@ class Normalised(Listening):
     def __init__(
         self, settings: Augmentation, hop_ms: float, normaliser: Normaliser, player: Player | None = None
     ) -> None:
-        """`player` is for cepstra that training hears at random speeds."""
+        """`player` is for training that hears at random speeds."""
         super().__init__()
         self.settings, self.hop_ms, self.player = settings, hop_ms, player
         self.register_buffer("mean", torch.as_tensor(normaliser.mean, dtype=torch.float32))
@@ -149,7 +148,7 @@ def build(cell: Cell, normaliser: Normaliser | None, encoders: Encoders | None =
     check_augmentation(features, cell.recipe)
     assert normaliser is not None
     spread = augmentation.speed
-    player = Player(features, spread) if isinstance(features, Cepstra) and spread else None
+    player = Player(features, spread) if spread else None
     return Normalised(augmentation, features.hop_ms, normaliser, player)
 
 
@@ -189,7 +188,7 @@ def _unfit(features: AnyFeatures) -> tuple[str, str, set[str]]:
     """What the features are, what is augmented instead, and by which settings."""
     if isinstance(features, Pretrained):
         of = f"hidden states of {features.speech.name}"
-        return of, "log-mels or cepstra", ON_LOG_MELS | ON_CEPSTRA | ON_BOTH
+        return of, "log-mels or cepstra", ON_LOG_MELS | ON_BOTH
     if isinstance(features, Cepstra):
         return "cepstra", "log-mels with these settings", ON_LOG_MELS
-    return "log-mels", "cepstra with these settings", ON_CEPSTRA
+    return "log-mels", "", set()

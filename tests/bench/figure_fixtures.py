@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import report_fixtures as fixtures
+import size_fixtures
 
 from bench.config import Bare
 from bench.evidence.store import Store
@@ -29,6 +30,7 @@ def write_all(store: Store) -> None:
     give_lengths(store)
     fixtures.write_profiles(store)
     write_study(store)
+    size_fixtures.write_files(store)
     shutil.copytree(COMMITTED / "ops", store.root / "ops")
     shutil.copy(COMMITTED / "reported.csv", store.root)
 

@@ -29,7 +29,7 @@ from bench.report.tables import accuracy_table, profile_table, score_tables
 
 NAMES = (
     *("latency", "memory", "forest", "pareto", "pareto_memory", "recall", "confusion", "lengths"),
-    *("directions", "figure2", "ops"),
+    *("directions", "figure2", "ops", "sizes"),
 )
 SHEETS = {"page": SCREEN} | {name: VENUES[name] for name in ("acl", "interspeech-double")}  # the narrowest
 

@@ -1,4 +1,4 @@
-"""Cepstra at other speeds: those of a recording that is played so, and the equations in float64."""
+"""Features at other speeds: those of a recording that is played so, and the equations in float64."""
 
 import librosa
 import numpy as np
@@ -13,7 +13,9 @@ from bench.errors import SuiteError
 from bench.features.audio import read
 from bench.features.cepstra import Cepstral
 from bench.features.normaliser import Normaliser
+from bench.features.spectra import log_mel
 from bench.training import listening, streams
+from bench.training.augmentation import resampled
 from bench.training.speed import Player
 from bench.training.split import Batch
 
@@ -133,12 +135,38 @@ def test_training_hears_random_speeds_and_scoring_none():
     [
         (FEATURES, {"gain_db": 2.0}, "these features are cepstra; .*--recipe.augmentation.gain-db 0$"),
         (FEATURES, {"mel_shift_bins": 3}, "these features are cepstra; .*mel-shift-bins 0$"),
-        (Features(), {"speed": 0.1}, "these features are log-mels; .*--recipe.augmentation.speed 0$"),
     ],
 )
 def test_augmentation_made_for_other_features_is_refused(features, setting, message):
     with pytest.raises(SuiteError, match=message):
         listening.check_augmentation(features, cell(features, **setting).recipe)
+
+
+def test_log_mels_are_heard_as_if_the_recording_were_played_at_that_speed(data_root):
+    """Closer than the nearest that leaves pitch and formants where they are: the same frames, stretched."""
+    table = corpora.load("ravdess", data_root).table
+    for path, speed in zip(table["path"].iloc[[5, 700, 1400]], SPEEDS, strict=True):
+        samples = read(data_root / "ravdess" / path, 16_000)
+        frames, truth = (
+            log_mel(Features(), each) for each in (samples, soxr.resample(samples, 16_000 * speed, 16_000))
+        )
+        mask, still = torch.ones(1, len(frames), dtype=torch.bool), torch.tensor([speed])
+        heard = torch.from_numpy(frames)[None]
+        found = Player(Features(), 0.15).played(heard, mask, still)[0][0].numpy()
+        stretched = resampled(heard, mask, still)[0][0].numpy()
+        apart = [np.abs(each[: len(truth)] - truth[: len(each)]).mean() for each in (found, stretched)]
+        assert apart[0] < 0.8 * apart[1]
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+def test_a_band_of_a_log_mel_is_taken_from_where_it_was(speed):
+    """By librosa's mel bands; frames are alike, so that time is no matter."""
+    row = np.random.default_rng(0).normal(size=64).astype(np.float32)
+    bands_hz = librosa.mel_frequencies(66, fmin=20, fmax=8_000)[1:-1]
+    frames = torch.from_numpy(np.tile(row, (9, 1)))[None]
+    mask = torch.ones(1, 9, dtype=torch.bool)
+    found = Player(Features(), 0.15).played(frames, mask, torch.tensor([speed]))[0][0]
+    np.testing.assert_allclose(found[0], np.interp(bands_hz / speed, bands_hz, row), atol=1e-4)
 
 
 def test_masks_and_stretching_act_on_cepstra_too():

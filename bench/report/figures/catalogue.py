@@ -37,8 +37,10 @@ from bench.report.figures.lines import measured
 from bench.report.figures.ops import ops
 from bench.report.figures.pareto import pareto, pareto_points
 from bench.report.figures.recall import recall
+from bench.report.figures.sizes import sizes
 from bench.report.op_readings import curve
 from bench.report.sheets import SCREEN, Sheet, nearest
+from bench.report.sizes import FILES, TRACK, machine_name
 from bench.report.style import Look, Picture, Provenance
 from bench.report.tables import BASELINE, plain
 
@@ -59,6 +61,10 @@ KINDS = {
     "forest": Kind("differences to the baseline with their intervals", "runs of the baseline and of another"),
     "pareto": Kind("accuracy against time, with the Pareto front", _BOTH),
     "pareto_memory": Kind("accuracy against memory, with the Pareto front", _BOTH),
+    "sizes": Kind(
+        "accuracy of exported files against size and time, from the smallest model to the largest",
+        "files that `serbench export --check own` has checked on every fold",
+    ),
     "recall": Kind("recall of every emotion by every system", _RUNS),
     "confusion": Kind("which emotion was taken for which, by the best system and the baseline", _RUNS),
     "lengths": Kind("accuracy against the length of the utterance", "runs on utterances of unequal lengths"),
@@ -72,12 +78,16 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Material:
-    """All that figures are drawn from; every part may be empty. `costs`: `tables.every_profile`."""
+    """All that figures are drawn from; every part may be empty.
+
+    `costs`: `tables.every_profile`; `files`: `bench.report.sizes.size_table`.
+    """
 
     accuracy: pd.DataFrame = field(default_factory=pd.DataFrame)
     costs: pd.DataFrame = field(default_factory=pd.DataFrame)
     ops: Sequence[OpRecord] = ()
     details: Details = field(default_factory=Details)
+    files: pd.DataFrame = field(default_factory=pd.DataFrame)
     reported: Sequence[Reported] = ()
     baseline: str = BASELINE
 
@@ -112,11 +122,12 @@ Draft = tuple[str, str, str, str, Callable[[Sheet], Picture]]  # name, kind, sub
 def entries(material: Material) -> list[Entry]:
     """Every figure that the material allows, in the order of a report."""
     profiles = plain(material.costs)
-    tables = (material.accuracy, material.costs)
+    tables = (material.accuracy, material.costs, material.files)
     looks = style.assign(name for table in tables for names in table.get("mixers", ()) for name in names)
     drafts = [
         *_cost_drafts(profiles, looks),
         *_accuracy_drafts(material, profiles, looks),
+        *_size_drafts(material.files, looks),
         *_regime_drafts(material.costs, looks),
         *_study_drafts(profiles, looks, material.reported),
         *_op_drafts(material.ops),
@@ -230,6 +241,24 @@ def _trade_drafts(
             if len(points):
                 picture = _on_sheet(pareto, points, machine, looks, quantity)
                 yield kind + suffix + device, kind, f"{subject}; {machine}", digest(points), picture
+
+
+def _size_drafts(files: pd.DataFrame, looks: Mapping[str, Look]) -> Iterator[Draft]:
+    """A figure a corpus, machine and kind of file: what most systems have first, then the smaller files."""
+    if files.empty:
+        return
+    drawn = files[files["comparable"] & ~files["synthetic"]]
+    drawn = drawn if len(drawn) else files[files["comparable"]]
+    places = {kind: place for place, kind in enumerate(reversed(FILES))}
+    smallest_first = drawn.sort_values("weights", key=lambda kinds: kinds.map(places), kind="stable")
+    tracks = most_rows_first(smallest_first, [*TRACK, "weights"])
+    told = [column for column in (*TRACK, "weights") if drawn[column].nunique() > 1]
+    titles = [" ".join(str(rows[column].iloc[0]) for column in told) for rows in tracks]
+    for suffix, rows in zip(suffixes(titles), tracks, strict=True):
+        first = rows.iloc[0]
+        place = f"{first['corpus_title']}, {_place(first).partition(' ')[2]}"
+        subject = f"{place}; {FILES[first['weights']]} files; {machine_name(first)}"
+        yield "sizes" + suffix, "sizes", subject, digest(rows), _on_sheet(sizes, rows, looks)
 
 
 def _study_drafts(

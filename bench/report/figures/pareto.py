@@ -73,7 +73,7 @@ def pareto(
     """Draw UAR against the encoder's cost at 10 s of speech on `hardware`; `points` must not be empty."""
     subtitle = (
         f"UAR, %, against {_COSTS[quantity].name} of the encoder on 10 s of speech · 95 % intervals · "
-        f"{_chance(points)}\n{sections.subject(points)} · {hardware}"
+        f"chance: {chance(len(sections.tested_emotions(points)))} %\n{sections.subject(points)} · {hardware}"
     )
     width = sheet.width or _WIDTH
     bottom, right, height = _BOTTOM, _RIGHT, _HEIGHT
@@ -83,23 +83,25 @@ def pareto(
     with style.page(title, subtitle, width, bottom + height + sheet.head, sheet) as figure:
         axes = style.panel(figure, _LEFT, bottom, width - _LEFT - right, height)
         style.name_axes(axes, f"{_COSTS[quantity].name} of the encoder on 10 s of speech", "UAR, %")
-        _scale(axes, points, quantity, width - _LEFT - right)
-        stairs = _front_line(axes, points[points["front"]].sort_values(quantity.value), quantity)
+        cost = quantity.value
+        scale(axes, points, cost, _COSTS[quantity].written, width - _LEFT - right)
+        stairs = front_line(axes, points[points["front"]].sort_values(cost), cost)
         for _, point in points.sort_values("front").iterrows():
-            _mark(axes, point, quantity, style.system_look(point["mixers"], point["direction"], looks))
+            mark(axes, point, cost, style.system_look(point["mixers"], point["direction"], looks))
         labels = [_label(point, quantity, looks) for _, point in points.sort_values("uar").iterrows()]
         beside_points(axes, labels, stairs)
     return figure
 
 
-def _chance(points: pd.DataFrame) -> str:
-    return f"chance: {units.percent(1 / len(sections.tested_emotions(points)))} %"
+def chance(emotions: int) -> str:
+    """The UAR of guessing among so many emotions, in per cent."""
+    return units.percent(1 / emotions)
 
 
-def _scale(axes: Axes, points: pd.DataFrame, quantity: Quantity, width: float) -> None:
-    """Logarithmic cost, linear UAR; limits from the bars. `width` of the panel in inches."""
-    spread = max(1.08, min(1.3, (points[quantity.value].max() / points[quantity.value].min()) ** 0.3))
-    low, high = points[quantity.value].min() / spread, points[quantity.value].max() * spread
+def scale(axes: Axes, points: pd.DataFrame, cost: str, written: Callable[[float], str], width: float) -> None:
+    """Logarithmic cost (a column), linear UAR; limits from the bars. `width` of the panel in inches."""
+    spread = max(1.08, min(1.3, (points[cost].max() / points[cost].min()) ** 0.3))
+    low, high = points[cost].min() / spread, points[cost].max() * spread
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     ends = points[["uar", "uar_low", "uar_high"]].to_numpy()
@@ -107,25 +109,25 @@ def _scale(axes: Axes, points: pd.DataFrame, quantity: Quantity, width: float) -
     ticks = round_values(low, high, most=min(7, int(width / _TICK_IN)))
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _COSTS[quantity].written(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
     style.rule(axes)
 
 
-def _front_line(axes: Axes, front: pd.DataFrame, quantity: Quantity) -> list[Bbox]:
+def front_line(axes: Axes, front: pd.DataFrame, cost: str) -> list[Bbox]:
     """Draw the front as a staircase, the best UAR to be had within each cost; its treads as flat boxes."""
-    x, y = front[quantity.value].to_numpy(), front["uar"].to_numpy()
+    x, y = front[cost].to_numpy(), front["uar"].to_numpy()
     ends = np.r_[x[1:], axes.get_xlim()[1]]
     stairs = np.r_[x, ends[-1]], np.r_[y, y[-1]]
     axes.step(*stairs, where="post", color=style.MUTED, lw=0.8, ls=(0, (1, 2)), zorder=1)
     return [Bbox.from_extents(*tread) for tread in zip(x, y, ends, y, strict=True)]
 
 
-def _mark(axes: Axes, point: pd.Series, quantity: Quantity, look: Look) -> None:
+def mark(axes: Axes, point: pd.Series, cost: str, look: Look) -> None:
     """One system: its bar (dashed where causal) and its marker, faded off the front."""
     shown, order = (look, 3) if point["front"] else (look.faded(), 2)
-    x, ends = point[quantity.value], [point["uar_low"], point["uar_high"]]
+    x, ends = point[cost], [point["uar_low"], point["uar_high"]]
     axes.plot([x, x], ends, color=shown.colour, ls=look.dash, lw=1.2 if point["front"] else 0.9, zorder=order)
     axes.plot([x], [point["uar"]], ls="", zorder=order + 0.5, **shown.marker_style(7))
 

@@ -107,6 +107,7 @@ def _system(row: pd.Series, place: int, looks: Looks) -> dict[str, Any]:
         "direction": row["direction"],
         "look": looks.of(row["mixers"], row["direction"]),
         "parameters": number(row["parameters"]),
+        **({"files": files} if (files := _files_of(row)) else {}),
         "train": number(row["train_s"]),
         "note": row["note"],
         "failures": list(row["failures"]),
@@ -118,6 +119,12 @@ def _system(row: pd.Series, place: int, looks: Looks) -> dict[str, Any]:
         "delta": interval(row, "delta"),
         **{name: number(row.get(column)) for column, name in CONTRASTS.items()},
     }
+
+
+def _files_of(row: pd.Series) -> dict[str, float]:
+    """Bytes of a system's exported files, where there are any."""
+    sizes = {name: number(row.get(f"{name}_bytes")) for name in ("float32", "int8")}
+    return {name: size for name, size in sizes.items() if size is not None}
 
 
 def interval(row: pd.Series, name: str) -> list[float | None] | None:

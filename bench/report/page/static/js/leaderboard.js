@@ -1,7 +1,7 @@
 /* The leaderboard of one comparison: sortable, filterable, its intervals drawn in the rows. */
 
 import { h, highlight, keyOf, own, s } from "./dom.js";
-import { MISSING, SCORES, bracket, counted, fixed, grouped, seconds, trimmed } from "./units.js";
+import { MISSING, SCORES, bracket, counted, fixed, grouped, memory, seconds, trimmed } from "./units.js";
 import { linear, linearTicks } from "./scale.js";
 import { ink, marker, swatch } from "./marks.js";
 import { scroller } from "./chart.js";
@@ -88,6 +88,7 @@ function columnsOf(data, comparison, state) {
     ...directionColumn(comparison),
     ...plainScores(comparison),
     { key: "parameters", head: () => "Parameters", value: (system) => system.parameters, cell: (system) => thousands(system.parameters), more: true },
+    ...fileColumns(comparison),
     { key: "scored", head: () => "Folds × seeds", value: (system) => system.folds * system.seeds, cell: scored, text: true, down: true, more: true },
   ];
 }
@@ -181,6 +182,17 @@ function costColumn(key, { field, written, name }, data, comparison, state) {
     value: (system) => at(system)?.[field] ?? null,
     cell: (system) => (at(system)?.status ? trouble(at(system)) : written(at(system)?.[field])),
   };
+}
+
+function fileColumns({ systems }) {
+  const held = ["float32", "int8"].filter((kind) => systems.some((system) => system.files?.[kind]));
+  return held.map((kind) => ({
+    key: `file-${kind}`,
+    head: () => `${kind} file`,
+    value: (system) => system.files?.[kind] ?? null,
+    cell: (system) => memory(system.files?.[kind]),
+    more: true,
+  }));
 }
 
 function thousands(parameters) {
