@@ -1,4 +1,4 @@
 """The suite: corpora → features → encoder(mixer) → predictions → records → tables and figures.
 
-Start at `bench.cli`; settings are in `bench.config`, the named presets in `bench.presets`.
+Start at `bench.cli`; settings are in `bench.config`, named ones in `bench.presets` and `bench.profiles`.
 """

@@ -3,8 +3,9 @@
     speech(plan, folders, hours=400)               # of every fold, by split
     rows(speed, cohorts, devices=(1, 4, 32))       # as an array of cohorts or of cells: device-hours, hours
 
-A few steps are measured (`bench.measuring.speed`); all else is arithmetic, and the notes under the table say
-which is which. A GPU's number comes from a GPU: where none was measured, the table is of this processor.
+A few steps are measured (`bench.measuring.real_time_factor`); all else is arithmetic, and the notes under the
+table say which is which. A GPU's number comes from a GPU: where none was measured, the table is of this
+processor.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from bench.report import units
 
 if TYPE_CHECKING:
     from bench.flags import PlanFlags
-    from bench.measuring.speed import Speed
+    from bench.measuring.real_time_factor import Speed
 
 MSP_HOURS = 400.0  # of MSP-Podcast 2.0's 409, about: see `bench.measuring.utterances`
 MSP_RELEASE = "2.0"
@@ -155,7 +156,7 @@ def forecast(flags: PlanFlags) -> tuple[Table, list[str]]:
 
 def _speed(flags: PlanFlags, folders: Folders) -> Speed:
     """Measured now, or read from a file; SuiteError where that is of other work."""
-    from bench.measuring.speed import Speed, Work, measure
+    from bench.measuring.real_time_factor import Speed, Work, measure
     from bench.training.grid import systems
 
     wanted = systems(flags.plan)

@@ -51,7 +51,7 @@ def calibration(
 
     Without a name, of the task that the checkpoint was trained on.
     """
-    cell = checkpoint.load(checkpoint_path, folders.models).cell
+    cell = checkpoint.about(checkpoint_path).cell
     data, task = material(name or OWN, cell, folders)
     split = data.split("train")
     chosen = np.linspace(0, len(split) - 1, min(CALIBRATED, len(split))).round().astype(int)

@@ -21,10 +21,14 @@ from bench.features.text import TextEncoder
 
 
 class Heard(NamedTuple):
-    """What a model is given: frames (B, T, M) or states (B, T, L, M), text (B, W, D), and their masks."""
+    """What a model is given: frames (B, T, M), states (B, T, L, M) of L layers, or samples (B, T).
+
+    `text` (B, W, D) holds one row a token. Masks (B, T) and (B, W) are bool, True where real; without one,
+    all are.
+    """
 
     frames: Tensor
-    mask: Tensor
+    mask: Tensor | None = None
     text: Tensor | None = None
     text_mask: Tensor | None = None
 

@@ -1,6 +1,6 @@
 """The kinds of work that a slice may be: what its cells are, which are left, and how some minutes of it run.
 
-    part = Shapes(presets.profile("paper"))
+    part = Shapes(profiles.build("paper"))
     part.cells(places), part.left(places), part.least_s(places)
     part.run(places, seconds=480)
 

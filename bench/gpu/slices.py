@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from bench import presets
+from bench import presets, profiles
 from bench.config import CohortShape, Extractor, OpBackend, Plan, Precision, Pretrained, Profiling
 from bench.gpu.parts import Kernels, Part, Shapes, Steps, Training
 from bench.model import layout
@@ -51,14 +51,14 @@ def slices() -> list[Slice]:
 def _kernels() -> Iterator[Slice]:
     from bench.measuring.kernel_cases import cases
 
-    scope = presets.kernel_scope("cuda")
+    scope = profiles.kernel_scope("cuda")
     for of, name in dict.fromkeys((case.of, case.name) for case in cases(scope)):
         about = f"fla's {name} against the torch op" if of == "op" else f"mixer {name} on fla's kernels"
         yield Slice(f"kernels-{of}-{name}", about, Kernels(scope, of, name))
 
 
 def _speech() -> Iterator[Slice]:
-    plan = presets.profile("gpu")
+    plan = profiles.build("gpu")
     ways = [("eager", 1), ("graph", 1), ("compile", 1), ("eager", "throughput")]
     for (engine, batch), backend in product(ways, BACKENDS):
         layers = backend == "fla" and (engine, batch) == ("eager", 1)
@@ -75,7 +75,7 @@ def _speech() -> Iterator[Slice]:
 
 
 def _paper() -> Iterator[Slice]:
-    plan = presets.profile("paper")
+    plan = profiles.build("paper")
     for dtype, backend in product(PRECISIONS, BACKENDS):
         profiling = _timed(
             plan.profiling,

@@ -8,5 +8,6 @@ was made. `cells` plans what a sweep measures, `targets` makes a cell runnable (
 at most, and `profile` is the sweep that writes the records, alone in its folder by `claim`. `ops` is the
 benchmark of the recurrences alone, with `op_targets` and the baseline `loops`. `kernels` says whether fla's
 kernels are right on a GPU (which comparisons: `kernel_cases`; one of them: `kernel_checks`), `cohort_steps`
-what a training step costs there (with `cohort_cost`). `bench.gpu` runs all of it, slice by slice.
+what a training step costs there (with `cohort_cost`), `real_time_factor` what `serbench plan` counts with:
+all three train on `noise`. `bench.gpu` runs all of it, slice by slice.
 """

@@ -13,29 +13,23 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from bench import presets
-from bench.config import Cell, Extractor, Pretrained, Recipe, Settings, System, Task
-from bench.corpora.manifest import COLUMNS
-from bench.features.backbones import SAMPLE_RATE_HZ
-from bench.features.cache import FeatureStore
+from bench.config import Cell, Extractor, Pretrained, Recipe, Settings, System
 from bench.features.encoders import Encoders
 from bench.features.kinds import MadeKind, MadeSize
 from bench.features.made_models import make
 from bench.features.pretrained import resolve_features
-from bench.features.speech import frames_of
+from bench.measuring import noise
 from bench.model import layout
 from bench.training.fit import fit
-from bench.training.split import Split
 
-EMOTIONS = tuple("abcdefgh")
+MADE = "made"  # folder of the frozen encoder among the models
 
 
 class CostFlags(Settings):
@@ -53,14 +47,11 @@ class CostFlags(Settings):
 
 def measure(flags: CostFlags, models: Path) -> pd.DataFrame:
     """Wall and processor seconds of every run: columns run ("cohort" or a layout), wall_s and cpu_s."""
-    features = Pretrained(speech=Extractor(name="made"), layers="softmax")
-    make(models / "made", flags.kind, flags.size)
-    features = resolve_features(features, models)
-    encoders, recipe = Encoders.load(features, models), recipe_of(flags.batch_size)
+    make(models / MADE, flags.kind, flags.size)
+    (features, encoders), recipe = made_encoder(models), recipe_of(flags.batch_size)
     cells = cells_of(features, recipe, layout.standard())
-    train, dev = (
-        noise(recipe, batches, flags.seconds, seed) for seed, batches in enumerate((flags.steps, 1))
-    )
+    sizes = (flags.steps * flags.batch_size, flags.batch_size)
+    train, dev = noise.splits(features, sizes, flags.seconds)
     rows = []
     for turn in range(flags.turns):
         for name, group in _runs(cells, flags.alone):
@@ -90,13 +81,17 @@ def recipe_of(batch_size: int, **settings: object) -> Recipe:
     return presets.build("controlled").recipe.model_copy(update=told)
 
 
+def made_encoder(models: Path) -> tuple[Pretrained, Encoders]:
+    """The features that the encoder in `MADE` gives, its layers summed, and that encoder."""
+    named = Pretrained(speech=Extractor(name=MADE), layers="softmax")
+    features = resolve_features(named, models)
+    return features, Encoders.load(features, models)
+
+
 def cells_of(features: Pretrained, recipe: Recipe, layouts: Sequence[str]) -> tuple[Cell, ...]:
     """The cells of a cohort on noise, in the encoder of the preset `controlled`."""
-    task, encoder = Task(corpus="noise", protocol="noise"), presets.build("controlled").encoder
-    return tuple(
-        Cell(task=task, seed=0, system=System(layout=name), features=features, encoder=encoder, recipe=recipe)
-        for name in layouts
-    )
+    systems = [System(layout=name) for name in layouts]
+    return noise.cells(systems, features, presets.build("controlled").encoder, recipe)
 
 
 def _runs(cells: Sequence[Cell], alone: Sequence[str]) -> Iterator[tuple[str, tuple[Cell, ...]]]:
@@ -104,20 +99,6 @@ def _runs(cells: Sequence[Cell], alone: Sequence[str]) -> Iterator[tuple[str, tu
     for cell in cells:
         if not alone or cell.system.layout in alone:
             yield cell.system.layout, (cell,)
-
-
-def noise(recipe: Recipe, batches: int, seconds: float, seed: int) -> Split:
-    """Utterances of noise for so many batches, all of one length, with emotions in turn."""
-    names = [f"{seed}-{number}" for number in range(batches * recipe.batch_size)]
-    samples = round(seconds * SAMPLE_RATE_HZ)
-    drawn = np.random.default_rng(seed).standard_normal((len(names), samples)).astype(np.float32)
-    rows: Mapping[str, NDArray] = dict(zip(names, 0.1 * drawn, strict=True))
-    store = FeatureStore(
-        tuple(names), dict.fromkeys(names, frames_of(samples)), dict.fromkeys(names, seconds), (), rows
-    )
-    table = pd.DataFrame({column: [""] * len(names) for column in COLUMNS})
-    emotions = [EMOTIONS[number % len(EMOTIONS)] for number in range(len(names))]
-    return Split(store, table.assign(utterance=names, emotion=emotions), EMOTIONS)
 
 
 def main() -> None:

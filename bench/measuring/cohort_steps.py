@@ -19,24 +19,20 @@ from pathlib import Path
 
 import torch
 
-from bench.config import CohortShape, Extractor, Pretrained
+from bench.config import CohortShape
 from bench.errors import SuiteError
 from bench.evidence.cohorts import COHORT, CohortRecord, CohortRun, CohortSetting
 from bench.evidence.store import Store, read
-from bench.features.encoders import Encoders
 from bench.features.made_models import make
-from bench.features.pretrained import resolve_features
-from bench.measuring import environment
+from bench.measuring import environment, noise
 from bench.measuring.claim import say_waiting, sole
-from bench.measuring.cohort_cost import cells_of, noise, recipe_of
+from bench.measuring.cohort_cost import MADE, cells_of, made_encoder, recipe_of
 from bench.measuring.counted import Counted
 from bench.measuring.isolation import Failure, Guard, default_guard, outcomes
 from bench.measuring.kernels import trust_recorded
 from bench.model import layout
 from bench.progress import track
 from bench.training.fit import fit
-
-MADE = "made"  # folder of the frozen encoder
 
 
 @dataclass(frozen=True)
@@ -114,11 +110,11 @@ def _recorded(shape: CohortShape, store: Store) -> CohortRecord:
 def train(job: Job) -> CohortRun:
     """One run, on the GPU where there is one."""
     shape, kernels = job.shape, trust_recorded(Store(job.results))
-    found = Pretrained(speech=Extractor(name=MADE), layers="softmax")
-    features = resolve_features(found, job.models)
+    features, encoders = made_encoder(job.models)
     recipe = recipe_of(shape.batch_size, epochs=shape.epochs, precision=shape.precision)
     names = (shape.layouts or layout.standard()) if job.name == COHORT else (job.name,)
-    heard, dev = noise(recipe, shape.steps, shape.seconds, 0), noise(recipe, 1, shape.seconds, 1)
+    sizes = (shape.steps * shape.batch_size, shape.batch_size)
+    heard, dev = noise.splits(features, sizes, shape.seconds)
     ends: list[float] = []
 
     def on_epoch(done: int) -> None:
@@ -129,7 +125,6 @@ def train(job: Job) -> CohortRun:
         ends.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory(prefix="serbench-") as folder:
-        encoders = Encoders.load(features, job.models)
         cohort = fit(cells_of(features, recipe, names), heard, dev, None, Path(folder), on_epoch, encoders)
     broken = [
         f"{student.status}: {student.reason}" for _, student in cohort.students.items() if student.reason

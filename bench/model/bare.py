@@ -18,11 +18,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 
 from bench import config
 from bench.errors import SuiteError
 from bench.evidence.records import Parameters
+from bench.features.encoders import Heard
 from bench.model import mixer
 from bench.model.front import LayerSum, joined
 from bench.model.layout import expand
@@ -50,18 +51,13 @@ class BareModel(Model):
         (name,) = expand(system.layout, 1)
         self.mixer = mixer.build(name, settings, system.direction)
 
-    def encode(
-        self,
-        frames: Tensor,
-        mask: Tensor | None = None,
-        text: Tensor | None = None,
-        text_mask: Tensor | None = None,
-    ) -> Encoded:
+    def encode(self, heard: Heard) -> Encoded:
         """Hidden states (B, T, L, D), text (B, W, D) their masks → frames (B, T + W, D), pooled (B, D).
 
         The frames' mask is the one given, even where pooling does not know it; of speech and text joined, the
         one that pooling knows.
         """
+        frames, mask, text, text_mask = heard
         seen, read = (mask, text_mask) if self.masked else (None, None)
         x = self.speech_norm(silence(self.layers(frames), mask))
         if self.text_norm is not None:

@@ -125,6 +125,11 @@ def fitting(encoder: AnyEncoder) -> tuple[str, ...]:
     return tuple(name for name in standard() if encoder.num_layers % len(parse(name)) == 0)
 
 
+def named(system: System, features: AnyFeatures | None = None) -> str:
+    """A system on one line for people: "KDA, causal"."""
+    return f"{label(system.layout, features).text}, {system.direction}"
+
+
 def standard() -> tuple[str, ...]:
     """The registered mixers and the Mamba hybrid: what a preset compares unless told otherwise.
 

@@ -5,7 +5,8 @@
     model.parameter_counts().total
 
 On the way to its outputs it has encoded frames and one pooled vector an utterance, which other heads may
-share in training (`bench.training.tasks`): `model.read(model.encode(frames, mask))` is `model(frames, mask)`.
+share in training (`bench.training.tasks`): `model.read(model.encode(Heard(frames, mask)))` is
+`model(frames, mask)`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from bench import config
 from bench.evidence.records import Parameters
+from bench.features.encoders import Heard
 
 
 class Encoded(NamedTuple):
@@ -40,21 +42,11 @@ class Model(nn.Module):
         text: Tensor | None = None,
         text_mask: Tensor | None = None,
     ) -> Tensor:
-        """(B, num_outputs) of frames (B, T, M), or hidden states (B, T, L, M) of L layers.
+        """(B, num_outputs); arguments as in `Heard`."""
+        return self.read(self.encode(Heard(frames, mask, text, text_mask)))
 
-        `text` (B, W, N) holds one row a token. Masks (B, T) and (B, W) are bool, True where real; without
-        one, all are.
-        """
-        return self.read(self.encode(frames, mask, text, text_mask))
-
-    def encode(
-        self,
-        frames: Tensor,
-        mask: Tensor | None = None,
-        text: Tensor | None = None,
-        text_mask: Tensor | None = None,
-    ) -> Encoded:
-        """What the head reads, and the frames that it is pooled from; arguments as in `forward`."""
+    def encode(self, heard: Heard) -> Encoded:
+        """What the head reads, and the frames that it is pooled from."""
         raise NotImplementedError
 
     def read(self, encoded: Encoded) -> Tensor:

@@ -11,11 +11,12 @@ real frames. In that system the speech encoder is trained too, and stands in fro
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from bench import config
 from bench.errors import SuiteError
 from bench.evidence.records import Parameters
+from bench.features.encoders import Heard
 from bench.model.front import LayerSum
 from bench.model.model import Encoded, Model, size
 from bench.model.pooling import AttentivePooling, MeanPooling
@@ -37,16 +38,10 @@ class PooledStates(Model):
             nn.LayerNorm(pooled), nn.Dropout(settings.dropout), nn.Linear(pooled, num_outputs)
         )
 
-    def encode(
-        self,
-        frames: Tensor,
-        mask: Tensor | None = None,
-        text: Tensor | None = None,
-        text_mask: Tensor | None = None,
-    ) -> Encoded:
+    def encode(self, heard: Heard) -> Encoded:
         """Hidden states (B, T, L, D) and their mask (B, T) → frames (B, T, D), pooled (B, P)."""
-        x = self.layers(frames)
-        return Encoded(x, mask, self.pooling(x, mask))
+        x = self.layers(heard.frames)
+        return Encoded(x, heard.mask, self.pooling(x, heard.mask))
 
     def parameter_counts(self) -> Parameters:
         """Trained parameters in all; there are no mixers and no feed-forward."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from bench import config
 from bench.errors import SuiteError
 from bench.evidence.records import Parameters
+from bench.features.encoders import Heard
 from bench.model.encoder import Encoder
 from bench.model.layout import expand
 from bench.model.model import Encoded, Model, size
@@ -37,15 +38,9 @@ class Recogniser(Model):
             nn.LayerNorm(2 * d_model), nn.Dropout(dropout), nn.Linear(2 * d_model, num_outputs)
         )
 
-    def encode(
-        self,
-        frames: Tensor,
-        mask: Tensor | None = None,
-        text: Tensor | None = None,
-        text_mask: Tensor | None = None,
-    ) -> Encoded:
+    def encode(self, heard: Heard) -> Encoded:
         """Frames (B, ⌈T/subsampling⌉ + W, d_model), and their mean and deviation (B, 2·d_model)."""
-        x, mask = self.encoder(frames, mask, text, text_mask)
+        x, mask = self.encoder(*heard)
         return Encoded(x, mask, self.pooling(x, mask))
 
     def attention(

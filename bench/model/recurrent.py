@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from bench import config
 from bench.errors import SuiteError
 from bench.evidence.records import Parameters
+from bench.features.encoders import Heard
 from bench.model.encoder import MaskedBatchNorm
 from bench.model.model import Encoded, Model, size
 from bench.model.pooling import masked_softmax
@@ -54,14 +55,9 @@ class LSTMSA(Model):
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def encode(
-        self,
-        frames: Tensor,
-        mask: Tensor | None = None,
-        text: Tensor | None = None,
-        text_mask: Tensor | None = None,
-    ) -> Encoded:
+    def encode(self, heard: Heard) -> Encoded:
         """Cepstra (B, T, M) float, mask (B, T) bool with True = real → frames and pooled, H wide."""
+        frames, mask = heard.frames, heard.mask
         if mask is not None:
             frames, mask = _real_first(frames, mask)
         if self.residual is not None:

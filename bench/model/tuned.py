@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from bench import config
 from bench.evidence.records import Parameters
+from bench.features.encoders import Heard
 from bench.features.speech import SpeechEncoder
 from bench.model.model import Encoded, Model, build, size
 
@@ -44,17 +45,11 @@ class Tuned(Model):
         self.speech, self.reader = speech, reader
         self.frame_width, self.pooled_width = reader.frame_width, reader.pooled_width
 
-    def encode(
-        self,
-        frames: Tensor,
-        mask: Tensor | None = None,
-        text: Tensor | None = None,
-        text_mask: Tensor | None = None,
-    ) -> Encoded:
+    def encode(self, heard: Heard) -> Encoded:
         """Samples (B, N) and which of them are real (B, N), each clip's first → what the reader encodes."""
-        if mask is None:
-            return self.reader.encode(self.speech.unpadded(frames))
-        return self.reader.encode(*self.speech.encode(frames, mask.sum(1)))
+        if heard.mask is None:
+            return self.reader.encode(Heard(self.speech.unpadded(heard.frames)))
+        return self.reader.encode(Heard(*self.speech.encode(heard.frames, heard.mask.sum(1))))
 
     def read(self, encoded: Encoded) -> Tensor:
         """(B, num_outputs) of encoded utterances."""

@@ -5,6 +5,7 @@ trained.probabilities(waveform)         # emotion → probability
 trained.recognise(waveform)             # these, and attribute → value
 trained.recognise(waveform, "so what")  # of a model that reads what is said
 trained.model(*trained.hear(waveform))  # outputs as they leave the model
+checkpoint.about(path).cell             # without reading the weights
 
 Frozen encoders are no part of a checkpoint: they are loaded by name, and refused where their digest differs.
 One that was trained is, with low-rank updates merged; its files say how it is built.
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +39,14 @@ from bench.model.lora import merged
 from bench.model.model import Model
 from bench.model.tuned import is_tuned, whole
 from bench.training.losses import parts
+
+
+class About(NamedTuple):
+    """What a checkpoint says of itself: what was trained, and what it tells apart and predicts."""
+
+    cell: Cell
+    emotions: tuple[str, ...]  # none where attributes alone are trained
+    attributes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -125,19 +134,31 @@ def load(path: Path, models: Path | None = None) -> Trained:
     return replace(trained, encoders=Encoders.load(features, models))
 
 
+def about(path: Path) -> About:
+    """What stands beside the weights of a checkpoint, which stay on disk; SuiteError where it is none."""
+    content = _read(path, weights_on_disk=True)
+    with _of_this_version(path):
+        return _said(content)
+
+
+def _said(content: dict[str, Any]) -> About:
+    cell = Cell.model_validate_json(content["cell"])
+    attributes = content.get("attributes", ())  # older checkpoints have none
+    return About(cell, tuple(content["emotions"]), tuple(attributes))
+
+
 def load_model(path: Path, models: Path | None = None) -> Trained:
     """`load` without frozen encoders: for who has heard already."""
     content = _read(path)
     with _of_this_version(path):
-        cell = Cell.model_validate_json(content["cell"])
-        num_outputs = sum(parts(cell.recipe, len(content["emotions"])))
+        cell, emotions, attributes = _said(content)
+        num_outputs = sum(parts(cell.recipe, len(emotions)))
         speech = _untrained(cell, models)
         model = whole(cell.features, cell.encoder, cell.system, num_outputs, speech)
         model.load_state_dict(content["weights"])
         hidden = isinstance(cell.features, Pretrained)
         normaliser = None if hidden else Normaliser(content["mean"].numpy(), content["std"].numpy())
-        attributes = tuple(content.get("attributes", ()))  # older checkpoints have none
-        return Trained(cell, model.eval(), normaliser, tuple(content["emotions"]), attributes)
+        return Trained(cell, model.eval(), normaliser, emotions, attributes)
 
 
 def digest(path: Path) -> str:
@@ -163,15 +184,17 @@ def intact(path: Path) -> bool:
         return False
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, weights_on_disk: bool = False) -> dict[str, Any]:
     if not path.is_file():
         raise SuiteError(
             f"no checkpoint {path}; train one with `serbench run`, or name another with --checkpoint"
         )
     try:
-        if zipfile.is_zipfile(path) and not intact(path):
+        if not weights_on_disk and zipfile.is_zipfile(path) and not intact(path):
             raise ValueError("its checksums do not fit")
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content: dict[str, Any] = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=weights_on_disk
+        )
     except Exception as error:  # UnpicklingError for code, others for damage
         raise SuiteError(
             f"{path}: refused, as it is damaged or would run code when loaded; train it again, or name "

@@ -111,7 +111,7 @@ class Student(nn.Module):
             none = heard.frames.new_zeros
             empty = Encoded(none(0, 1, self.model.frame_width), None, none(0, self.model.pooled_width))
             return none(0, sum(self.parts)), empty
-        encoded = self.model.encode(*heard)
+        encoded = self.model.encode(heard)
         return self.model.read(encoded), encoded
 
     def further_losses(

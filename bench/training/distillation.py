@@ -54,8 +54,9 @@ class Teacher(Frozen):
         if not len(heard.frames):
             none = heard.frames.new_zeros
             return Taught(none(0, self.num_emotions), none(0, self.model.pooled_width))
-        frames = heard.frames if self.renormalise is None else self.renormalise(heard.frames)
-        encoded = self.model.encode(frames, *heard[1:])
+        if self.renormalise is not None:
+            heard = heard._replace(frames=self.renormalise(heard.frames))
+        encoded = self.model.encode(heard)
         return Taught(self.model.read(encoded)[:, : self.num_emotions].float(), encoded.pooled.float())
 
 

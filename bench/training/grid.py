@@ -221,12 +221,8 @@ def look(plan: Plan, folders: Folders) -> Grid:
 
 def outlined(cell: Cell) -> outline.OutlinedCell:
     """What `serbench status` shows of a cell."""
-    system = cell.system
-    return outline.OutlinedCell(
-        id=cell.id,
-        cohort=Job("", (cell,)).name,
-        system=f"{layout.label(system.layout, cell.features).text}, {system.direction}",
-    )
+    cohort, system = Job("", (cell,)).name, layout.named(cell.system, cell.features)
+    return outline.OutlinedCell(id=cell.id, cohort=cohort, system=system)
 
 
 def _corpora(todo: list[Job]) -> Counter[str]:

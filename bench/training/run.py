@@ -5,7 +5,8 @@
 
 A test split is built only after every student's epoch has been chosen. Records are written last, so a cell
 that has one has its predictions and checkpoint too; and where the disk is full before, the cohort is still
-whole, and goes on from its training checkpoint.
+whole, and goes on from its training checkpoint. Lightning, slow to import, is imported where training begins:
+`bench.training.grid` supervises without it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
@@ -33,24 +35,16 @@ from bench.folders import Folders
 from bench.measuring import environment
 from bench.measuring.kernels import trust_recorded
 from bench.model import layout
-from bench.training import (
-    checkpoint,
-    claims,
-    determinism,
-    ranks,
-    samplers,
-    scoring,
-    starting,
-    streams,
-    teachers,
-)
-from bench.training.cohort import Student
-from bench.training.fit import OnEpoch, fit
+from bench.training import checkpoint, claims, determinism, ranks, samplers, starting, streams, teachers
 from bench.training.job import Job
 from bench.training.listening import read_with
 from bench.training.losses import require_targets
 from bench.training.split import Split
 from bench.training.tasks import require_tasks
+
+if TYPE_CHECKING:
+    from bench.training.cohort import Student
+    from bench.training.fit import OnEpoch
 
 CELLS = "cells.txt"  # in a folder of training checkpoints: the ids of its cells
 
@@ -106,6 +100,9 @@ def run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch = lambda done: None
 
 def _run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch, lacking: set[str]) -> list[RunRecord]:
     """See `run_cohort`; `lacking` names the operations that were not deterministic though that was asked."""
+    from bench.training import scoring
+    from bench.training.fit import fit
+
     started, machine = time.perf_counter(), _machine()
     kernels = trust_recorded(Store(folders.results))
     first = job.cells[0]

@@ -47,6 +47,7 @@ def check(cells: Sequence[Cell], results: Path, models: Path | None) -> None:
                 "--recipe.lora.rank 0"
             )
     starts = {(cell.system, content_id(cell.task)): cell for cell in cells if cell.recipe.start}
+    found: set[Path] = set()
     for cell in starts.values():
         if cell.recipe.lora.rank and isinstance(cell.encoder, Recurrent):
             raise SuiteError(
@@ -60,7 +61,9 @@ def check(cells: Sequence[Cell], results: Path, models: Path | None) -> None:
                 f"({_difference(guide.system, cell.system)}), which would start from the same weights; name "
                 f"its layout with --recipe.guide, or choose --recipe.sampler uniform"
             )
-        _earlier(cell, results, models)
+        found.add(_earlier(cell, results)[0])
+    for path in found:
+        checkpoint.load_model(path, models)  # each once, to see that it can be
 
 
 def weights(
@@ -69,8 +72,8 @@ def weights(
     """The weights that a cell starts from; None where these are random."""
     if not cell.recipe.start:
         return None
-    earlier = _earlier(cell, results, models)
-    found = earlier.model.state_dict()
+    path, earlier = _earlier(cell, results)
+    found = checkpoint.load_model(path, models).model.state_dict()
     same = parts(earlier.cell.recipe, len(emotions)) == parts(cell.recipe, len(emotions))
     if same and earlier.emotions == tuple(emotions):
         return found
@@ -97,14 +100,14 @@ def _adapt(model: Model, recipe: Recipe) -> None:
         lora.adapt(part, recipe.lora)
 
 
-def _earlier(cell: Cell, results: Path, models: Path | None) -> checkpoint.Trained:
-    """The run that a cell starts from; SuiteError where there is none, or one of another model."""
+def _earlier(cell: Cell, results: Path) -> tuple[Path, checkpoint.About]:
+    """The checkpoint of the run that a cell starts from; SuiteError where there is none that fits."""
     path = Store(results).checkpoint_path(cell.recipe.start)
     if not path.is_file():
         raise SuiteError(
             f"--recipe.start {cell.recipe.start}: no checkpoint {path}; name a run of this results folder"
         )
-    earlier = checkpoint.load(path, models)
+    earlier = checkpoint.about(path)
     for name in ("system", "encoder", "features"):
         ours, theirs = getattr(cell, name), getattr(earlier.cell, name)
         if ours != theirs:
@@ -117,7 +120,7 @@ def _earlier(cell: Cell, results: Path, models: Path | None) -> checkpoint.Train
             f"--recipe.start {cell.recipe.start}: that run, of {named(earlier.cell.task)}, may have heard "
             f"speakers on whom {named(cell.task)} is scored; start from one of the same fold or other corpora"
         )
-    return earlier
+    return path, earlier
 
 
 def _difference(theirs: Settings, ours: Settings) -> str:

@@ -22,7 +22,7 @@ from bench.config import Cell, Recipe, Task
 from bench.errors import SuiteError
 from bench.evidence.store import Store, atomic
 from bench.training import checkpoint
-from bench.training.checkpoint import Trained
+from bench.training.checkpoint import About, Trained
 
 
 def adopt(named: Sequence[str], store: Store) -> tuple[str, ...]:
@@ -54,24 +54,23 @@ def teacher(cell: Cell, emotions: Sequence[str], store: Store, models: Path | No
     """
     if not cell.recipe.teacher:
         return None
-    paths = {digest: store.teacher_path(digest) for digest in cell.recipe.teacher}
-    known = {digest: checkpoint.load_model(path, models) for digest, path in paths.items()}
-    digest, trained = _of_fold(cell, known)
-    name = f"teacher {digest} ({trained.cell.system.layout}, {named(trained.cell.task)})"
-    if tuple(trained.emotions) != tuple(emotions):
+    known = {digest: checkpoint.about(store.teacher_path(digest)) for digest in cell.recipe.teacher}
+    digest, said = _of_fold(cell, known)
+    name = f"teacher {digest} ({said.cell.system.layout}, {named(said.cell.task)})"
+    if said.emotions != tuple(emotions):
         raise SuiteError(
-            f"{name} tells {', '.join(trained.emotions) or 'no emotions'} apart, and the students "
+            f"{name} tells {', '.join(said.emotions) or 'no emotions'} apart, and the students "
             f"{', '.join(emotions)}; name one of the same classes with --recipe.teacher"
         )
-    if trained.cell.features != cell.features:
+    if said.cell.features != cell.features:
         raise SuiteError(
-            f"{name} hears other features than the students ({_unlike(trained.cell, cell)}); name one that "
+            f"{name} hears other features than the students ({_unlike(said.cell, cell)}); name one that "
             "hears theirs with --recipe.teacher, or give them its own"
         )
-    return trained
+    return checkpoint.load_model(store.teacher_path(digest), models)
 
 
-def _of_fold(cell: Cell, known: dict[str, Trained]) -> tuple[str, Trained]:
+def _of_fold(cell: Cell, known: dict[str, About]) -> tuple[str, About]:
     fit = {digest: one for digest, one in known.items() if one.cell.task == cell.task}
     fit = fit or {
         digest: one for digest, one in known.items() if heard_nobody_scored(one.cell.task, cell.task)

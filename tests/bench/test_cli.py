@@ -9,7 +9,10 @@ import pytest
 import soundfile
 
 from bench.cli import COMMANDS, HELP, run_command
-from bench.presets import PROFILES
+from bench.profiles import PROFILES
+
+FEW_TURNS = ["--corpus-options.turns", "100"]
+FEW_SPEAKERS = ["--corpus-options", "speakers", "6", "per_speaker", "5"]
 
 
 def outcome(capsys, *arguments: str) -> tuple[int, str]:
@@ -64,8 +67,8 @@ def test_output_that_nobody_reads_ends_without_a_word(tmp_path, command):
         (["run", "demo", "--layouts", "nosuch"], "nosuch"),
         (["run", "demo", "--nosuch", "1"], "nosuch"),
         (["run", "demo", "--recipe.epochs", "0"], "epochs"),
-        (["run", "demo", "--folds", "77"], "77"),
-        (["run", "demo", "--tasks", "synthetic/nosuch"], "nosuch"),
+        (["run", "demo", "--folds", "77", *FEW_TURNS], "77"),
+        (["train", "--task", "synthetic/nosuch", *FEW_SPEAKERS], "nosuch"),
         (["run", "demo", "--tasks", "nosuch/luna"], "nosuch"),
         (["train", "--layout", "softmax*"], "softmax*"),
         (["corpora", "check", "nosuch"], "nosuch"),

@@ -75,20 +75,13 @@ def assert_same_results(results: Path, whole: Path) -> None:
     assert not list((results / "checkpoints").glob("cohort-*"))
 
 
-def test_an_array_of_jobs_leaves_the_records_of_a_run_on_one_machine(whole, tmp_path, capsys):
-    jobs = submitted(tmp_path)
-    assert [name.partition("_")[2] for name in jobs] == ["0", "1"]
-    assert "4 cells submitted" in capsys.readouterr().out
-    submitted(tmp_path)
-    assert "0 cells submitted, 4 in the queue before" in capsys.readouterr().out
-    wait_for_the_queue()
-    assert_same_results(tmp_path, whole)
-    run_command(["status", "demo", "--results", str(tmp_path)])
-    assert "4 cells, 4 done, 0 running, 0 failed, 0 waiting" in capsys.readouterr().out
-
-
-def test_a_job_that_is_warned_or_killed_is_queued_again_and_goes_on_to_the_same_bytes(whole, tmp_path):
+def test_an_array_whose_jobs_are_warned_or_killed_leaves_the_records_of_a_run_on_one_machine(
+    whole, tmp_path, capsys
+):
+    """They are queued again, and go on to the same bytes."""
     warned, killed = submitted(tmp_path)
+    assert [name.partition("_")[2] for name in (warned, killed)] == ["0", "1"]
+    assert "4 cells submitted" in capsys.readouterr().out
     kept = tmp_path / "checkpoints"
     until(lambda: len(list(kept.glob("cohort-*/last.ckpt"))) == 2)
     subprocess.run(["scancel", "--signal=USR2", warned], check=True)
@@ -99,6 +92,8 @@ def test_a_job_that_is_warned_or_killed_is_queued_again_and_goes_on_to_the_same_
     wait_for_the_queue()
     assert "Requeued job" in log(tmp_path)
     assert_same_results(tmp_path, whole)
+    run_command(["status", "demo", "--results", str(tmp_path)])
+    assert "4 cells, 4 done, 0 running, 0 failed, 0 waiting" in capsys.readouterr().out
 
 
 def restarts(job: str) -> int:
@@ -116,10 +111,13 @@ def test_a_job_that_is_cancelled_leaves_no_failed_record_and_is_finished_on_anot
     assert_same_results(tmp_path, whole)
 
 
-def test_jobs_and_a_run_on_the_same_folder_train_no_cell_twice(whole, tmp_path):
+def test_jobs_more_jobs_and_a_run_on_the_same_folder_train_no_cell_twice(whole, tmp_path, capsys):
     submitted(tmp_path)
     command = [sys.executable, "-m", "bench.cli", *RUN, "--results", str(tmp_path)]
     beside = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    capsys.readouterr()
+    submitted(tmp_path)
+    assert "0 cells submitted, 4 in the queue before" in capsys.readouterr().out
     written: set[tuple[str, int]] = set()
 
     def both_done() -> bool:

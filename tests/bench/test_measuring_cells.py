@@ -8,7 +8,7 @@ import json
 import pytest
 import torch
 
-from bench import presets
+from bench import profiles
 from bench.config import Bare, Encoder, Extractor, Features, Pretrained, Profiling
 from bench.errors import SuiteError
 from bench.measuring import cells
@@ -51,7 +51,7 @@ def test_each_way_is_varied_alone_and_the_others_stay_at_their_first():
 
 
 def test_every_cell_of_the_full_profile_has_its_own_identity():
-    plan = presets.profile("full")
+    plan = profiles.build("full")
     shapes = [shape for curve in curves(plan.profiling, FEATURES, ENCODER, LAYOUTS, "x") for shape in curve]
     assert len({shape.id for shape in shapes}) == len(shapes) > 300
 
@@ -156,16 +156,16 @@ def test_a_missing_exporter_is_refused_with_the_way_to_get_it(monkeypatch):
         check(Profiling(engines=("eager", "onnx")))
 
 
-@pytest.mark.parametrize("name", presets.PROFILES)
+@pytest.mark.parametrize("name", profiles.PROFILES)
 def test_every_named_profile_can_be_planned(name):
-    plan = presets.profile(name)
+    plan = profiles.build(name)
     if plan.profiling.device == "cpu":
         check(plan.profiling)
     assert curves(plan.profiling, plan.features, plan.encoder, ("softmax", "retnet"), "x")
 
 
 def test_the_quick_profile_reaches_8192_frames_and_the_lengths_of_the_leaderboard():
-    plan = presets.profile("quick")
+    plan = profiles.build("quick")
     (curve, *_) = curves(plan.profiling, plan.features, plan.encoder, ("softmax",), "x")
     from bench.measuring.sizes import encoder_frames
 
@@ -174,7 +174,7 @@ def test_the_quick_profile_reaches_8192_frames_and_the_lengths_of_the_leaderboar
 
 
 def test_the_paper_profile_is_the_published_layer_at_50_frames_a_second():
-    plan = presets.profile("paper")
+    plan = profiles.build("paper")
     planned = curves(plan.profiling, plan.features, plan.encoder, ("softmax", "kda"), "x")
     from bench.measuring.sizes import encoder_frames
 

@@ -16,7 +16,8 @@ from bench.evidence.store import Store
 from bench.evidence.verification import faults
 from bench.features.made_models import make
 from bench.measuring import cohort_steps
-from bench.measuring.cohort_steps import MADE, Job, time_cohorts, train
+from bench.measuring.cohort_cost import MADE
+from bench.measuring.cohort_steps import Job, time_cohorts, train
 from bench.measuring.isolation import Failure, Guard
 from bench.model import layout
 

@@ -9,6 +9,7 @@ from pretrained_fixtures import speech
 
 from bench.config import Bare, Encoder, Extractor, Features, Pooled, Pretrained, System
 from bench.errors import SuiteError
+from bench.features.encoders import Heard
 from bench.features.made_models import MAKERS, PUBLISHED, Shape, make
 from bench.features.pretrained import resolve_features
 from bench.features.speech import SpeechEncoder, frames_of
@@ -144,13 +145,13 @@ def test_any_reader_of_hidden_states_may_stand_behind_it(root, encoder, layout):
 def test_other_heads_may_share_it(root, pooling):
     model = tuned(root, encoder=Pooled(pooling=pooling))
     samples, mask = batch()
-    assert model.encode(samples, mask).mask.sum(1).tolist() == [frames_of(int(n)) for n in mask.sum(1)]
+    assert model.encode(Heard(samples, mask)).mask.sum(1).tolist() == [frames_of(int(n)) for n in mask.sum(1)]
     assert widths_of(model) == (model.frame_width, model.pooled_width)
 
 
 def widths_of(model) -> tuple[int, int]:
     """Of what a model encodes: a frame and a pooled vector."""
-    encoded = model.encode(*batch())
+    encoded = model.encode(Heard(*batch()))
     return encoded.frames.shape[-1], encoded.pooled.shape[-1]
 
 

@@ -12,7 +12,7 @@ from bench import planning, presets
 from bench.cli import run_command
 from bench.evidence.records import Environment
 from bench.folders import Folders
-from bench.measuring.speed import Speed, Work
+from bench.measuring.real_time_factor import Speed, Work
 from bench.training.grid import systems
 
 HERE = Environment(

@@ -51,6 +51,11 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def small_entries(small):
+    return {entry.name: entry for entry in figure_entries(small)}
+
+
+@pytest.fixture(scope="module")
 def entries(results):
     return {entry.name: entry for entry in figure_entries(results)}
 
@@ -61,8 +66,13 @@ def pictures(entries):
     return {(name, sheet): entries[name].draw(SHEETS[sheet]) for name in NAMES for sheet in SHEETS}
 
 
+@pytest.fixture(scope="module")
+def texts(pictures):
+    """Every text that is seen on a figure, laid out once."""
+    return {place: shown(picture) for place, picture in pictures.items()}
+
+
 def shown(picture) -> list[Text]:
-    """Every text on a figure that is seen."""
     picture.draw_without_rendering()
     texts = list(picture.texts)
     for axes in picture.axes:
@@ -79,9 +89,9 @@ def test_there_is_a_figure_of_every_kind(entries):
 
 
 @pytest.mark.parametrize(("name", "sheet"), [*itertools.product(NAMES, SHEETS)])
-def test_no_text_leaves_the_figure_or_is_smaller_than_seven_points(pictures, name, sheet):
+def test_no_text_leaves_the_figure_or_is_smaller_than_seven_points(pictures, texts, name, sheet):
     picture = pictures[name, sheet]
-    for text in shown(picture):
+    for text in texts[name, sheet]:
         box = text.get_window_extent()
         assert picture.bbox.x0 - 1 <= box.x0 < box.x1 <= picture.bbox.x1 + 1, text.get_text()
         assert picture.bbox.y0 - 1 <= box.y0 < box.y1 <= picture.bbox.y1 + 1, text.get_text()
@@ -89,8 +99,8 @@ def test_no_text_leaves_the_figure_or_is_smaller_than_seven_points(pictures, nam
 
 
 @pytest.mark.parametrize(("name", "sheet"), [*itertools.product(NAMES, SHEETS)])
-def test_no_text_stands_on_another(pictures, name, sheet):
-    boxes = [(text.get_text(), text.get_window_extent()) for text in shown(pictures[name, sheet])]
+def test_no_text_stands_on_another(texts, name, sheet):
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts[name, sheet]]
     inner = [(text, box.padded(-min(1.0, box.width / 4, box.height / 4))) for text, box in boxes]
     clashes = [(one, two) for (one, a), (two, b) in itertools.combinations(inner, 2) if a.overlaps(b)]
     assert clashes == []
@@ -121,10 +131,10 @@ def test_column_widths_are_those_of_the_templates():
 
 
 @pytest.mark.parametrize("name", ["pareto", "confusion"])
-def test_each_file_says_its_finding_the_hash_of_its_data_and_its_command(entries, tmp_path, name):
+def test_each_file_says_its_finding_the_hash_of_its_data_and_its_command(entries, pictures, tmp_path, name):
     entry = entries[name]
     png, pdf, svg = figures.write(entry, tmp_path)
-    finding, command = entry.draw().finding, f"serbench figures {name}"
+    finding, command = pictures[name, "page"].finding, f"serbench figures {name}"
     with Image.open(png) as image:
         assert image.text["Title"] == finding
         assert (image.text["Data"], image.text["Command"]) == (f"sha256:{entry.data}", command)
@@ -138,10 +148,10 @@ def test_each_file_says_its_finding_the_hash_of_its_data_and_its_command(entries
     assert re.fullmatch("[0-9a-f]{64}", entry.data)
 
 
-def test_the_hash_changes_with_the_data_of_that_figure_alone(small, tmp_path):
+def test_the_hash_changes_with_the_data_of_that_figure_alone(small, small_entries, tmp_path):
     shutil.copytree(small, tmp_path, dirs_exist_ok=True)
     store = Store(tmp_path)
-    before = {entry.name: entry.data for entry in figure_entries(small)}
+    before = {name: entry.data for name, entry in small_entries.items()}
     assert before == {entry.name: entry.data for entry in figure_entries(tmp_path)}
     run = next(run for run in store.runs() if run.config.system.layout == "retnet")
     table = store.predictions(run.id)
@@ -164,9 +174,8 @@ def test_the_command_in_a_file_makes_that_file_again(small, tmp_path, baseline, 
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
 
 
-def test_another_process_writes_the_same_bytes(small, tmp_path):
-    entry = next(entry for entry in figure_entries(small) if entry.name == "recall")
-    ours = figures.write(entry, tmp_path / "ours")
+def test_another_process_writes_the_same_bytes(small, small_entries, tmp_path):
+    ours = figures.write(small_entries["recall"], tmp_path / "ours")
     line = f"-m bench.cli figures recall --results {small} --out {tmp_path / 'theirs'}"
     environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": ":".join(sys.path)}
     subprocess.run([sys.executable, *line.split()], check=True, env=environment, capture_output=True)
@@ -235,18 +244,14 @@ def test_a_venue_unlike_all_others_is_answered_with_all_of_them():
 # What the figures say
 
 
-def finding(entries, name: str) -> str:
-    return entries[name].draw().finding
-
-
-def test_the_forest_counts_those_that_can_be_told_apart(results, entries):
+def test_the_forest_counts_those_that_can_be_told_apart(results, pictures):
     table = accuracy_table(Store(results))
     apart = table[table["p_adjusted"] < 0.05]
-    text = finding(entries, "forest")
-    assert text.startswith(
+    forest = pictures["forest", "page"]
+    assert forest.finding.startswith(
         f"{len(apart)} of {table['delta'].notna().sum()} systems can be told apart from softmax"
     )
-    drawn = [label.get_text() for label in entries["forest"].draw().axes[0].get_yticklabels()]
+    drawn = [label.get_text() for label in forest.axes[0].get_yticklabels()]
     assert drawn == table.dropna(subset="delta").sort_values("delta", ascending=False)["name"].tolist()
 
 
@@ -276,28 +281,28 @@ def test_one_speaker_is_drawn_without_intervals(tmp_path):
     )
 
 
-def test_directions_say_how_many_layouts_gain_and_which_most(entries):
+def test_directions_say_how_many_layouts_gain_and_which_most(pictures):
     assert re.fullmatch(
         r"2 of 3 layouts gain by hearing both ways, (KDA|Softmax) most \(\+\d+\.\d points\)\.",
-        finding(entries, "directions"),
+        pictures["directions", "page"].finding,
     )
 
 
-def test_figure_two_holds_the_fastest_mixer_against_softmax_fused_and_unfused(results, entries):
+def test_figure_two_holds_the_fastest_mixer_against_softmax_fused_and_unfused(results, pictures):
     study = profile_table(Store(results)).query("setting.str.contains('bare') and seconds == 400")
     both = study.query("direction == 'bidirectional'").set_index("layout")["median_ms"]
     causal = study.query("direction == 'causal' and not layout.str.startswith('softmax')")
     best = causal.sort_values("median_ms").iloc[0]
     unfused, fused = (both[name] / best["median_ms"] for name in ("softmax_unfused", "softmax"))
     name = best["name"].removesuffix(", causal")
-    text = finding(entries, "figure2")
+    text = pictures["figure2", "page"].finding
     ratios = [float(ratio) for ratio in re.findall(r"([\d.]+)×", text)]
     assert text.startswith(f"At 400 s {name} is ")
     assert ratios == [pytest.approx(unfused, rel=0.05), pytest.approx(fused, rel=0.05)]
 
 
-def test_figure_two_shows_softmax_bidirectional_the_others_causal_and_the_printed_numbers(entries):
-    time, memory = entries["figure2"].draw().axes
+def test_figure_two_shows_softmax_bidirectional_the_others_causal_and_the_printed_numbers(pictures):
+    time, memory = pictures["figure2", "page"].axes
     names = {text.get_text().split("  ")[0] for text in time.texts}
     assert names == {"Softmax (fused)", "Softmax (unfused)", "RetNet", "LightNet", "GSA", "FoX", "KDA"}
     pluses = [
@@ -321,18 +326,18 @@ def test_figure_two_needs_the_fused_line_and_profiles_of_the_studys_size(tmp_pat
     assert set(as_published(profile_table(store))["layout"]) == {"softmax", "softmax_unfused", "retnet"}
 
 
-def test_the_memory_front_is_that_of_memory(results, entries):
+def test_the_memory_front_is_that_of_memory(results, pictures):
     table, profiles = accuracy_table(Store(results)), profile_table(Store(results))
     points = pareto_points(table, profiles, fixtures.CPU.device + ", 1 thread", findings.MEMORY)
     pairs = list(zip(points["peak_bytes"], points["uar"], strict=True))
     expected = [not any(c <= x and s >= y and (c, s) != (x, y) for c, s in pairs) for x, y in pairs]
     assert points["front"].tolist() == expected
     first = points[points["front"]].sort_values("peak_bytes")["name"].iloc[0]
-    assert f"from {first} (least memory)" in finding(entries, "pareto_memory")
+    assert f"from {first} (least memory)" in pictures["pareto_memory", "page"].finding
 
 
-def test_confusion_cells_hold_the_share_and_the_count(results, entries):
-    figure = entries["confusion"].draw()
+def test_confusion_cells_hold_the_share_and_the_count(results, pictures):
+    figure = pictures["confusion", "page"]
     (best, baseline) = figure.axes
     assert len(best.collections) == len(baseline.collections) == 1
     texts = {text.get_text() for text in best.texts}

@@ -136,12 +136,13 @@ def test_a_plan_holds_digests_and_no_paths(taught, tmp_path):
 
 
 def adopted(taught, store, **changes) -> str:
-    """The digest of a teacher that differs in some fields of its cell or its emotions."""
+    """The digest of a teacher that differs in some fields of its cell, its emotions or its weights."""
     path, trained = store.root / "changed.pt", taught[1]
     emotions = changes.pop("emotions", trained.emotions)
+    weights = changes.pop("weights", trained.model.state_dict())
     path.parent.mkdir(parents=True, exist_ok=True)
     cell = trained.cell.model_copy(update=changes)
-    checkpoint.save(path, cell, trained.model.state_dict(), trained.normaliser, emotions)
+    checkpoint.save(path, cell, weights, trained.normaliser, emotions)
     return teachers.adopt((str(path),), store)[0]
 
 
@@ -190,6 +191,16 @@ def test_of_several_teachers_of_a_fold_the_one_of_the_seed_teaches_and_two_are_r
     twin = adopted(taught, store, seed=3, recipe=Recipe(epochs=9))
     with pytest.raises(SuiteError, match=r"on toy/toy fold 0, 2 fit;"):
         teachers.teacher(student_of(taught, *seeds, twin, seed=3), EMOTIONS, store)
+
+
+def test_of_the_teachers_named_only_the_weights_of_the_one_that_teaches_are_read(taught, tmp_path):
+    store = Store(tmp_path)
+    whole = adopted(taught, store, task=task("ravdess", 0))
+    hollow = adopted(taught, store, task=task("ravdess", 1), weights={})
+    own, other = (student_of(taught, whole, hollow, task=task("ravdess", fold)) for fold in (0, 1))
+    assert teachers.teacher(own, EMOTIONS, store).cell.task == own.task
+    with pytest.raises(SuiteError, match="not a checkpoint of this version"):
+        teachers.teacher(other, EMOTIONS, store)
 
 
 def test_a_teacher_from_whom_nothing_is_learnt_is_refused():

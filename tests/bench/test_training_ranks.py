@@ -42,23 +42,40 @@ def test_a_process_reads_the_same_crops_as_one_that_reads_the_whole_batch(monkey
     torch.testing.assert_close(part.frames, whole.frames[1::2])
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """`alone(recipe)` → what one process leaves, and where; each recipe is trained once."""
+    left: dict[str, tuple[dict, Path]] = {}
+
+    def get(recipe: dict) -> tuple[dict, Path]:
+        name = json.dumps(recipe)
+        if name not in left:
+            folder = tmp_path_factory.mktemp("alone") / "1"
+            left[name] = run(folder, 1, recipe), folder
+        return left[name]
+
+    return get
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("processes", "recipe"), [(2, {}), (3, {}), (2, {"sampler": "diverse", "guide": "retnet"})]
 )
-def test_processes_that_share_a_batch_end_with_the_weights_of_one_on_the_whole(processes, recipe, tmp_path):
-    alone, together = (run(tmp_path / str(n), n, recipe) for n in (1, processes))
-    for one, many in zip(alone["weights"], together["weights"], strict=True):
+def test_processes_that_share_a_batch_end_with_the_weights_of_one_on_the_whole(
+    processes, recipe, alone, tmp_path
+):
+    (whole, folder), together = alone(recipe), run(tmp_path / "many", processes, recipe)
+    for one, many in zip(whole["weights"], together["weights"], strict=True):
         for name, weight in one.items():
             if name == "pooling.score.2.bias":  # softmax takes it out again: its gradient is rounding alone
                 continue
             torch.testing.assert_close(many[name], weight, rtol=1e-3, atol=1e-5, msg=name)
-    for one, many in zip(alone["curves"], together["curves"], strict=True):
+    for one, many in zip(whole["curves"], together["curves"], strict=True):
         assert pd.DataFrame(one)["train_loss"].to_list() == pytest.approx(
             pd.DataFrame(many)["train_loss"].to_list(), rel=1e-4
         )
         assert [epoch["dev_uar"] for epoch in one] == [epoch["dev_uar"] for epoch in many]
-    pd.testing.assert_frame_equal(*(table(tmp_path / str(n)) for n in (1, processes)), rtol=1e-3, atol=1e-4)
+    pd.testing.assert_frame_equal(table(folder), table(tmp_path / "many"), rtol=1e-3, atol=1e-4)
 
 
 def run(folder: Path, processes: int, recipe: dict) -> dict:

@@ -14,6 +14,7 @@ from bench import corpora
 from bench.config import Bare, Extractor, Features, Pretrained, Recipe, System
 from bench.corpora.manifest import COLUMNS, Manifest
 from bench.errors import SuiteError
+from bench.features.encoders import Heard
 from bench.model.model import Encoded, build
 from bench.training import checkpoint, tasks
 from bench.training.cohort import Cohort, Lessons, Student
@@ -179,8 +180,8 @@ def test_the_bare_model_tells_heads_which_frames_are_real_though_its_pooling_doe
     settings, system = Bare(d_model=16, head_layers=0), System(layout="softmax")
     model, mask = build(features, settings, system, 3), torch.arange(5) < torch.tensor([[3], [5]])
     states = torch.randn(2, 5, 2, 16)
-    assert torch.equal(model.encode(states, mask).mask, mask)
-    assert torch.equal(model.eval().read(model.encode(states, mask)), model(states, mask))
+    assert torch.equal(model.encode(Heard(states, mask)).mask, mask)
+    assert torch.equal(model.eval().read(model.encode(Heard(states, mask))), model(states, mask))
 
 
 def manifest(known: int, column: str) -> Manifest:

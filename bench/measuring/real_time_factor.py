@@ -1,4 +1,4 @@
-"""What a cohort's training costs on this machine: a few steps of the loop that trains for records.
+"""The real-time factor of a cohort's training on this machine, from a few steps of the loop that trains.
 
     speed = measure(plan, systems, models=None)
     speed.shared                            # seconds of computing a second of speech, once for all students
@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import torch
 
 from bench.config import (
@@ -29,22 +27,16 @@ from bench.config import (
     Pretrained,
     Settings,
     System,
-    Task,
     content_id,
 )
-from bench.corpora.manifest import COLUMNS
 from bench.evidence.records import Environment
-from bench.features.backbones import SAMPLE_RATE_HZ
-from bench.features.cache import FeatureStore
 from bench.features.encoders import Encoders
 from bench.features.kinds import MadeKind
 from bench.features.made_models import make
 from bench.features.normaliser import Normaliser
 from bench.features.pretrained import resolve_features
-from bench.features.speech import frames_of
 from bench.folders import models_folder
-from bench.measuring import environment
-from bench.measuring.sizes import TOKENS_PER_S
+from bench.measuring import environment, noise
 from bench.model import layout
 from bench.training.cohort import Cohort
 from bench.training.fit import fit
@@ -62,7 +54,6 @@ SIZES: dict[str, MadeKind] = {  # published encoders, and what one of their size
 }
 STEPS = 3  # that are timed
 CPU_BATCH = 1  # utterances, under a frozen encoder on a processor
-EMOTIONS = ("neutral", "other")
 
 
 class Speed(Settings):
@@ -148,11 +139,6 @@ def measure(plan: Plan, systems: Sequence[System], models: Path | None) -> Speed
     )
 
 
-def named(system: System) -> str:
-    """A system for people."""
-    return f"{layout.label(system.layout).text}, {system.direction}"
-
-
 def _at_hand(features: AnyFeatures, folder: Path, models: Path | None) -> tuple[str, ...]:
     """Bring the encoders into `folder`: one's own, or made in the size of a published one; names of these."""
     if not isinstance(features, Pretrained):
@@ -184,55 +170,25 @@ class _Timed:
 
     @classmethod
     def of(cls, plan: Plan, systems: Sequence[System], folder: Path) -> _Timed:
-        features, normaliser, encoders = plan.features, None, None
+        features, recipe, encoders = plan.features, plan.recipe, None
         if isinstance(features, Pretrained):
             features = resolve_features(features, folder)
             encoders = Encoders.load(features, folder)
-        else:
-            width = features.width
-            normaliser = Normaliser(np.zeros(width, np.float32), np.ones(width, np.float32))
-        task = Task(corpus="noise", protocol="noise")
-        cells = tuple(
-            Cell(
-                task=task,
-                seed=0,
-                system=system,
-                features=features,
-                encoder=plan.encoder,
-                recipe=plan.recipe,
-            )
-            for system in systems
-        )
-        train, dev = (_noise(plan, count) for count in (STEPS * plan.recipe.batch_size, 1))
-        return cls(cells, train, dev, normaliser, encoders, folder)
+        cells = noise.cells(systems, features, plan.encoder, recipe)
+        train, dev = noise.splits(features, (STEPS * recipe.batch_size, 1), recipe.max_train_s)
+        return cls(cells, train, dev, noise.normaliser(features), encoders, folder)
 
     def run(self) -> tuple[float, dict[str, float]]:
         """Seconds of a step that all students share, and those of each."""
         if torch.cuda.is_available():
             self._fit("warm")  # kernels are compiled and tuned
         cohort = self._fit("timed")
-        own = {named(cell.system): cohort.student(cell).train_s / STEPS for cell in self.cells}
+        own = {
+            layout.named(cell.system, cell.features): cohort.student(cell).train_s / STEPS
+            for cell in self.cells
+        }
         return cohort.heard_s / STEPS, own
 
     def _fit(self, name: str) -> Cohort:
         splits = (self.train, self.dev, self.normaliser, self.folder / name)
         return fit(self.cells, *splits, lambda done: None, self.encoders)
-
-
-def _noise(plan: Plan, count: int) -> Split:
-    """Utterances as long as the longest that are trained on, with emotions in turn, and as many words."""
-    features, seconds = plan.features, plan.recipe.max_train_s
-    samples = round(seconds * SAMPLE_RATE_HZ)
-    hidden = isinstance(features, Pretrained)
-    shape = (samples,) if hidden else (round(seconds * 1000 / features.hop_ms), features.width)
-    names = [str(number) for number in range(count)]
-    rng = np.random.default_rng(count)
-    rows = {name: 0.1 * rng.standard_normal(shape).astype(np.float32) for name in names}
-    frames = frames_of(samples) if hidden else shape[0]
-    store = FeatureStore(tuple(names), dict.fromkeys(names, frames), dict.fromkeys(names, seconds), (), rows)
-    table = pd.DataFrame({column: [""] * count for column in COLUMNS}).assign(
-        utterance=names,
-        emotion=[EMOTIONS[number % len(EMOTIONS)] for number in range(count)],
-        transcript=" ".join(["so"] * round(TOKENS_PER_S * seconds)),
-    )
-    return Split(store, table, EMOTIONS)
