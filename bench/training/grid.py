@@ -69,20 +69,21 @@ def resolved(plan: Plan, folders: Folders) -> Plan:
 
 def cells(plan: Plan, manifest_of: Callable[[str], Manifest]) -> list[Cell]:
     """Every cell of a plan: sizes × tasks × folds × seeds × samplers × directions × layouts, by cohort."""
+    compared = [(one.encoder, systems(one)) for one in sized(plan)]
     return [
         Cell(
             task=task,
             seed=seed,
             system=system,
             features=plan.features,
-            encoder=one.encoder,
+            encoder=encoder,
             recipe=recipe,
         )
-        for one in sized(plan)
+        for encoder, fitting in compared
         for seed in plan.seeds
         for task in _tasks(plan, manifest_of)
         for recipe in _recipes(plan)
-        for system in systems(one)
+        for system in fitting
     ]
 
 

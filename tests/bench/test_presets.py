@@ -204,7 +204,7 @@ def rows(capsys, arguments: list[str]) -> pd.DataFrame:
 
 
 def test_a_preset_that_is_not_there_is_refused_with_those_that_are():
-    with pytest.raises(SuiteError, match="no preset 'papper'; there is demo, open, recurrent, paper"):
+    with pytest.raises(SuiteError, match="no preset 'papper'; there is demo, open, sizes, recurrent, paper"):
         presets.build("papper")
 
 
