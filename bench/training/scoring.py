@@ -53,7 +53,7 @@ def _outputs(cohort: Cohort, students: Sequence[Student], split: Split) -> list[
     """Outputs (N, C + A) float32 of each student."""
     outputs = [np.zeros((len(split), sum(student.parts)), np.float32) for student in students]
     batches = Batches(split, buckets(split.lengths, cohort.recipe.batch_size))
-    for batch in Loader(batches, free_cores() if cohort.listening.slow_to_read else 0):
+    for batch in Loader(batches, max(1, free_cores()) if cohort.listening.slow_to_read else 0):
         heard = cohort.listening(batch.to(cohort.device))
         for student, rows in zip(students, outputs, strict=True):
             said = _said(cohort, student, heard) if student.status == "ok" else None

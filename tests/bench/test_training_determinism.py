@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from bench import presets
 from bench.config import Cell, Encoder, Recipe, System, Task
 from bench.evidence.store import Store
+from bench.flags import RunFlags, TrainFlags, parse
 from bench.folders import Folders
 from bench.training.determinism import demanded
 from bench.training.job import Job
@@ -55,6 +57,14 @@ def test_an_operation_without_a_deterministic_form_is_named_and_runs_all_the_sam
     assert found.tolist() == [0, 2, 0]
     assert lacking == {"put_"}
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(
+    "default", [RunFlags(plan=presets.build("demo")), TrainFlags()], ids=["run", "train"]
+)
+@pytest.mark.parametrize("words", [[], ["--deterministic"]])
+def test_the_flag_reaches_the_folders_that_a_run_is_handed(default, words):
+    assert parse(type(default), "serbench", words, default).folders().deterministic == bool(words)
 
 
 def test_nothing_is_asked_of_torch_unless_it_is_wanted():

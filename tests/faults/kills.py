@@ -31,6 +31,7 @@ WRITES = (  # whatever a run writes, in this order
     ("*/leaderboard.csv", "before"),
     ("*/figures/*.pdf", "before"),
 )
+SHORTER = 0.8
 EPOCHS = ("--recipe.epochs", "6")  # of what is killed at random
 
 
@@ -81,16 +82,19 @@ def _training(stage: Stage, folder: Path, whole: Places, kills: int, draw: rando
     row = Row("SIGKILL at a random moment of features, training and records", "goes on where it was")
     started = time.monotonic()
     row.expect(stage.finish(whole).code == 0, "the undisturbed run failed")
-    took_s, ledger = time.monotonic() - started, Ledger.of(whole.results)
+    whole_s, ledger = time.monotonic() - started, Ledger.of(whole.results)
     met: Counter[str] = Counter()
     chain = 0
     while row.tried < kills:
         chain += 1
         places = Places(folder / f"{chain}" / "results", folder / f"{chain}" / "cache", EPOCHS)
+        left_s = whole_s
         while row.tried < kills:
-            before, run = standing(places.results), stage.start(places)
-            if not _killed(run, draw.uniform(0, took_s), alone=bool(draw.getrandbits(1))):
+            before, run, after_s = standing(places.results), stage.start(places), draw.uniform(0, left_s)
+            if not _killed(run, after_s, alone=bool(draw.getrandbits(1))):
+                whole_s *= SHORTER if left_s == whole_s else 1  # this machine is quicker than it was
                 break
+            left_s = max(left_s - after_s / 2, whole_s / 4)  # about: it goes on where it was
             row.tried += 1
             met[_stage(places)] += 1
             row.lost += gone(before, places.results)
