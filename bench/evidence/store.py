@@ -159,6 +159,8 @@ class Store:
         with _readable(path):
             table = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(use_threads=False)
             table.validate(full=True)
+            if len(set(table.column_names)) < table.num_columns:
+                raise ValueError("two columns of one name")
         numbers = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean)
         _check_numbers(
             path, {column.name: any(holds(column.type) for holds in numbers) for column in table.schema}

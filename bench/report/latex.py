@@ -115,7 +115,7 @@ def _head_lines(heads: Sequence[str]) -> list[str]:
     """One line of heads, or two with the quantity over its lengths ("Latency" over "10 s", "1 min")."""
     split = [_SHORT.get(head, head).partition(" (for ")[0].partition(" at ") for head in heads]
     if not any(at for _, at, _ in split):
-        return [" & ".join(escaped(head) for head in heads) + r" \\"]
+        return [" & ".join(escaped(quantity) for quantity, *_ in split) + r" \\"]
     above, rules, column = [], [], 1
     for (quantity, at), some in groupby(split, key=lambda part: (part[0] if part[1] else "", bool(part[1]))):
         count = len(list(some))

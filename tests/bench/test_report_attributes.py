@@ -180,12 +180,12 @@ def test_a_runs_predictions_are_read_once_for_all_its_splits(tmp_path, monkeypat
     store = Store(tmp_path)
     write(store, "both", layouts=("softmax", "retnet"), splits=("dev", "test1", "test2"))
     read = Counter()
-    original = Store.predictions
+    original = Store.prediction_columns
 
     def counted(self, run_id):
         read[run_id] += 1
         return original(self, run_id)
 
-    monkeypatch.setattr(Store, "predictions", counted)
+    monkeypatch.setattr(Store, "prediction_columns", counted)
     assert len(accuracy_table(store)) == 6
     assert set(read.values()) == {1}

@@ -206,11 +206,9 @@ def test_confusions_are_those_of_the_predictions(store, data):
 def test_the_predictions_of_a_run_are_read_once(store, monkeypatch):
     """Also of runs that are not scored, such as those of a seed that lacks a fold."""
     asked = []
-    reading = Store.predictions
+    reading = Store.prediction_columns
     monkeypatch.setattr(
-        Store,
-        "predictions",
-        lambda store, name, *columns: asked.append(name) or reading(store, name, *columns),
+        Store, "prediction_columns", lambda store, name: asked.append(name) or reading(store, name)
     )
     again = Store(store.root)
     page.html(again.runs(), accuracy_table(again), profile_table(again))

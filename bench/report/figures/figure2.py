@@ -9,11 +9,13 @@ stands the fused one. A plus is a number as it was printed (`results/reported.cs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from bench.config import Bare
 from bench.evidence.reported import Reported
@@ -121,19 +123,32 @@ def _printed(shown: pd.DataFrame, quantity: Quantity, reported: Sequence[Reporte
     lengths = _PRINTED[quantity]
     within = shown["seconds"].min(), shown["seconds"].max()
     rows = [
-        {"layout": layouts[number.system], "seconds": lengths[number.metric]}
+        {"layout": layouts[number.system], "system": number.system, "seconds": lengths[number.metric]}
         | dict.fromkeys((quantity.value, quantity.low, quantity.high), number.value)
         for number in reported
         if number.source == SOURCE and number.metric in lengths and number.system in layouts
         if within[0] <= lengths[number.metric] <= within[1]
     ]
-    return pd.DataFrame(
-        rows, columns=[*dict.fromkeys(("layout", "seconds", quantity.value, quantity.low, quantity.high))]
-    )
+    columns = ("layout", "system", "seconds", quantity.value, quantity.low, quantity.high)
+    return pd.DataFrame(rows, columns=[*dict.fromkeys(columns)])
 
 
 def _pluses(axes: Axes, printed: pd.DataFrame, quantity: Quantity, looks: Mapping[str, Look]) -> None:
-    for layout, seconds, value in zip(
-        printed["layout"], printed["seconds"], printed[quantity.value], strict=True
-    ):
-        axes.plot(seconds, value, ls="", marker="+", ms=9, mew=1.4, color=looks[layout].text, zorder=6)
+    """A plus for each printed number, named on the side where the panel has more room."""
+    middle = math.sqrt(math.prod(axes.get_xlim()))
+    for _, number in printed.iterrows():
+        place, colour = (number["seconds"], number[quantity.value]), looks[number["layout"]].text
+        axes.plot(*place, ls="", marker="+", ms=9, mew=1.4, color=colour, zorder=6)
+        aside, to = ((-8, -2), "right") if number["seconds"] > middle else ((8, 4), "left")
+        axes.annotate(
+            number["system"],
+            place,
+            aside,
+            textcoords="offset points",
+            ha=to,
+            va="center_baseline",
+            color=colour,
+            size=style.SMALL_PT,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
+            zorder=6,
+        )

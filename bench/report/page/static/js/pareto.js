@@ -101,12 +101,15 @@ function mark(data, comparison, state, { system, score, cost, front }, { x, y })
   ]);
 }
 
-/* Labels: each beside its point, where it covers least; left out where it would cover another. */
+/* Labels: each beside its point, where it covers least; left out where it would cover another, or a number of the axis. */
 
 const SIDES = [[11, 0, "start"], [-11, 0, "end"], [11, -13, "start"], [-11, -13, "end"], [11, 13, "start"], [-11, 13, "end"]];
 
-function labels(points, { x, y }, box) {
-  const taken = points.map(({ cost, score }) => around(x(cost), y(score[0]), 8, 8));
+function labels(points, { x, y, scores }, box) {
+  const taken = [
+    ...points.map(({ cost, score }) => around(x(cost), y(score[0]), 8, 8)),
+    ...linearTicks(scores, 7).map((value) => ({ left: 0, right: box.left, top: y(value) - 7, bottom: y(value) + 7 })),
+  ];
   const bars = points.filter(({ score }) => score[1] !== null).map(({ cost, score }) =>
     ({ left: x(cost) - 2, right: x(cost) + 2, top: y(score[2]), bottom: y(score[1]) }));
   const first = [...points].sort((one, other) => other.front - one.front || other.score[0] - one.score[0]);
