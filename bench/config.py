@@ -504,7 +504,7 @@ class OpShape(Settings):
     growth: Lengths = (2048, 4096, 8192, 16_384, 32_768)  # O(T²) ops stop with the crossover lengths
     num_heads: PositiveInt = 4
     head_dim: PositiveInt = 64
-    threads: PositiveInt = Field(default_factory=lambda: min(2, os.cpu_count() or 1))
+    threads: int = Field(ge=1, default_factory=lambda: min(2, os.cpu_count() or 1))
 
 
 class KernelScope(Settings):

@@ -61,6 +61,16 @@ def test_the_guard_sees_who_leaves(tmp_path):
     assert "example.org" in (tmp_path / "watched").read_text()
 
 
+def test_onnx_runtime_keeps_no_identifier_and_sends_nothing(tmp_path):
+    pytest.importorskip("onnxruntime")
+    hosted = {"CI", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY"}  # where it keeps quiet in any case
+    kept = {name: value for name, value in os.environ.items() if name not in hosted}
+    places = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME"), str(tmp_path))
+    code = "import bench, onnxruntime; onnxruntime.get_all_providers()"
+    subprocess.run([sys.executable, "-c", code], env=kept | places, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_a_run_asks_for_nothing_beyond_this_machine(tmp_path):
     places = ["--results", str(tmp_path / "results"), "--cache", str(tmp_path / "cache")]

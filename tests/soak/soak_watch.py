@@ -1,0 +1,155 @@
+"""Repeats some work in one long-lived process and looks at that process and its children once a second.
+
+    for sample in samples(Round(folder), folder, seconds=3600):
+        sample.round, sample.own_bytes, sample.handles, …
+
+`work(number)` is called with 0, 1, 2, …; it is pickled, since the process is a fresh one. What it prints goes
+to `folder/log.txt`, its temporary files to `folder/temporary`. Leaving the iteration ends the process and its
+children.
+
+Children are weighed with what they share divided among them (PSS), since a fork takes memory out of its
+parent's USS for as long as it lives.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import psutil
+
+from bench.processes import cause_of_death, follow_parent
+
+SHARED = Path("/dev/shm")
+Work = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a process, its children and its folder held at one moment."""
+
+    seconds: float  # since the watch began
+    round: int  # under way, from 0
+    own_bytes: int  # memory that is the process's alone (USS)
+    resident_bytes: int  # with what it shares (RSS)
+    handles: int  # open files, pipes, sockets
+    threads: int
+    children: int
+    children_bytes: int  # PSS of all of them
+    files: int  # under the folder
+    shared: int  # in /dev/shm, younger than the watch
+
+
+def samples(work: Work, folder: Path, seconds: float, every_s: float = 1.0) -> Iterator[Sample]:
+    """A sample every `every_s` for so many seconds, while `work` is repeated.
+
+    RuntimeError where the work ends before that.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_repeat, args=(work, folder, sender))
+    process.start()
+    sender.close()
+    try:
+        yield from _watched(psutil.Process(process.pid), receiver, folder, seconds, every_s)
+        if not process.is_alive():
+            process.join()
+            raise RuntimeError(f"the work ended by itself: {cause_of_death(process.exitcode or 0)}")
+    finally:
+        _end(process.pid)
+        process.join()
+        receiver.close()
+
+
+def _repeat(work: Work, folder: Path, sender: Connection) -> None:
+    """The process: tells which round begins, with nothing left that only waits for the collector."""
+    follow_parent()
+    _stay_within(folder)
+    number = 0
+    while True:
+        sender.send(number)
+        work(number)
+        gc.collect()
+        number += 1
+
+
+def _stay_within(folder: Path) -> None:
+    """Print to a file and have temporary files, both in the folder; children do the same."""
+    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
+    temporary = folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary.resolve())
+
+
+def _watched(
+    process: psutil.Process, receiver: Connection, folder: Path, seconds: float, every_s: float
+) -> Iterator[Sample]:
+    """Samples from the first round on, until the time is over or the process gone."""
+    number = 0
+    with suppress(EOFError):
+        receiver.poll(None)
+    begun, started = time.time(), time.monotonic()
+    while (now := time.monotonic() - started) < seconds:
+        try:
+            while receiver.poll():
+                number = receiver.recv()
+            yield _sample(process, folder, begun, now, number)
+        except (EOFError, psutil.NoSuchProcess, psutil.ZombieProcess):
+            return
+        time.sleep(max(0.0, every_s - (time.monotonic() - started - now)))
+
+
+def _sample(process: psutil.Process, folder: Path, begun: float, now: float, number: int) -> Sample:
+    children = process.children(recursive=True)
+    memory = process.memory_full_info()
+    return Sample(
+        seconds=round(now, 3),
+        round=number,
+        own_bytes=memory.uss,
+        resident_bytes=memory.rss,
+        handles=process.num_fds(),
+        threads=process.num_threads(),
+        children=len(children),
+        children_bytes=sum(map(_share_bytes, children)),
+        files=sum(len(names) for _, _, names in os.walk(folder)),
+        shared=sum(_younger(path, begun) for path in SHARED.glob("*")),
+    )
+
+
+def _share_bytes(process: psutil.Process) -> int:
+    """PSS of a process, or USS where the system has none; 0 where it has just gone."""
+    try:
+        memory = process.memory_full_info()
+        return int(getattr(memory, "pss", memory.uss))
+    except psutil.Error:
+        return 0
+
+
+def _younger(path: Path, moment: float) -> bool:
+    """Whether a file was made after a moment; False where it has just gone."""
+    try:
+        return path.stat().st_mtime > moment
+    except OSError:
+        return False
+
+
+def _end(pid: int | None) -> None:
+    """Kill a process and all its children; it is stopped first, or it would start more."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        process.suspend()
+        for each in (*process.children(recursive=True), process):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
