@@ -87,7 +87,7 @@ def by_curve(profiles: pd.DataFrame) -> Curves:
     if profiles.empty:
         return {}
     groups = profiles.sort_values("seconds", kind="stable").groupby(CURVE, sort=False)
-    return {tuple(key): rows for key, rows in groups}
+    return {tuple(map(str, key)): rows for key, rows in groups}
 
 
 def rival(curves: Curves, curve: pd.DataFrame, layout: str) -> pd.DataFrame:
