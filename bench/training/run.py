@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from bench.training.cohort import Student
     from bench.training.fit import OnEpoch
 
-CELLS = "cells.txt"  # in a folder of training checkpoints: the ids of its cells
+CELLS = ".cells"  # ends the name of a file beside a folder of training checkpoints: the ids of its cells
 
 
 @dataclass(frozen=True)
@@ -146,16 +146,22 @@ def _run_cohort(job: Job, folders: Folders, on_epoch: OnEpoch, lacking: set[str]
     for record in records if ranks.first() else ():
         Store(folders.results).write(record)
     if ranks.first():
-        shutil.rmtree(training, ignore_errors=True)
+        _forget(training)
     ranks.meet()
     return records
 
 
 def _name_cells(training: Path, job: Job) -> None:
-    """Let a folder of training checkpoints say whose they are: see `sweep_finished`."""
+    """Write down, beside a folder of training checkpoints, whose they are: see `sweep_finished`."""
     if ranks.first():
-        with atomic(training / CELLS) as temporary:
+        with atomic(training.with_suffix(CELLS)) as temporary:
             temporary.write_text("".join(f"{cell.id}\n" for cell in job.cells), encoding="utf-8")
+
+
+def _forget(training: Path) -> None:
+    """Remove a folder of training checkpoints, and then what says whose they are."""
+    shutil.rmtree(training, ignore_errors=True)
+    training.with_suffix(CELLS).unlink(missing_ok=True)
 
 
 def sweep_finished(folders: Folders) -> None:
@@ -163,10 +169,10 @@ def sweep_finished(folders: Folders) -> None:
     store = Store(folders.results)
     for name in ("runs", "predictions", "checkpoints"):
         locks.sweep(folders.results / name)
-    for named in (folders.results / "checkpoints").glob(f"cohort-*/{CELLS}"):
+    for named in (folders.results / "checkpoints").glob(f"cohort-*{CELLS}"):
         with suppress(OSError):  # removed at this moment
             if all(store.finished(cell) for cell in named.read_text(encoding="utf-8").split()):
-                shutil.rmtree(named.parent, ignore_errors=True)
+                _forget(named.with_suffix(""))
 
 
 def _machine() -> Environment:

@@ -7,9 +7,12 @@ import torch
 from training_fixtures import EMOTIONS, toy_cells, toy_normaliser, toy_split
 
 from bench.errors import SuiteError
+from bench.evidence.store import Store
+from bench.folders import Folders
 from bench.training import checkpoint, streams
 from bench.training.cohort import Student
 from bench.training.fit import fit
+from bench.training.run import sweep_finished
 
 (CELL,) = toy_cells("retnet")
 SPLITS = toy_split(16, seed=1), toy_split(8, seed=2)
@@ -69,3 +72,18 @@ def test_training_goes_on_from_the_latest_checkpoint_that_is_whole(tmp_path, cap
     assert re.findall(r"(\w+\.ckpt) is damaged", said) == list(damaged)
     pairs = zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs if isinstance(a, torch.Tensor))
+
+
+def test_checkpoints_of_finished_cells_are_swept_and_those_of_others_stay(tmp_path, monkeypatch):
+    """What is left of a process that was killed as it removed them, or before."""
+    monkeypatch.setattr(Store, "finished", lambda store, id: id.startswith("done"))
+    for name, ids in (("cohort-1", "done1\ndone2\n"), ("cohort-2", "done1\nleft\n"), ("cohort-3", "done3\n")):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+        (tmp_path / "checkpoints" / f"{name}.cells").write_text(ids)
+    (tmp_path / "checkpoints" / "cohort-1" / "last.ckpt").touch()
+    (tmp_path / "checkpoints" / "cohort-3").rmdir()
+    sweep_finished(Folders(tmp_path, tmp_path / "cache"))
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+        "cohort-2",
+        "cohort-2.cells",
+    ]

@@ -17,35 +17,37 @@ from pathlib import Path
 from ledger import Ledger, Row, gone, standing
 from stage import Places, Run, Stage
 
-WRITES = (  # whatever a run writes, in this order
-    ("*/corpora/*", "before"),
-    ("*/features/*", "before"),
-    ("*/features/*", "after"),
-    ("*/last.ckpt", "before"),
-    ("*/previous.ckpt", "before"),
-    ("*/last.ckpt", "after"),
-    ("*/checkpoints/*.pt", "after"),
-    ("*/predictions/*", "before"),
-    ("*/runs/*", "before"),
-    ("*/runs/*", "after"),
-    ("*/leaderboard.csv", "before"),
-    ("*/figures/*.pdf", "before"),
+MOMENTS = (  # at which a run dies: as it puts in place, or removes, whatever it writes, in this order
+    ("dies_writing", "*/corpora/*", "before"),
+    ("dies_writing", "*/features/*", "before"),
+    ("dies_writing", "*/features/*", "after"),
+    ("dies_writing", "*/last.ckpt", "before"),
+    ("dies_writing", "*/previous.ckpt", "before"),
+    ("dies_writing", "*/last.ckpt", "after"),
+    ("dies_writing", "*/checkpoints/*.pt", "after"),
+    ("dies_writing", "*/predictions/*", "before"),
+    ("dies_writing", "*/runs/*", "before"),
+    ("dies_writing", "*/runs/*", "after"),
+    ("dies_removing_checkpoints",),
+    ("dies_writing", "*/leaderboard.csv", "before"),
+    ("dies_writing", "*/figures/*.pdf", "before"),
 )
 SHORTER = 0.8
 EPOCHS = ("--recipe.epochs", "6")  # of what is killed at random
 
 
 def at_writes(
-    stage: Stage, folder: Path, ledger: Ledger, writes: tuple[tuple[str, str], ...] = WRITES
+    stage: Stage, folder: Path, ledger: Ledger, moments: tuple[tuple[str, ...], ...] = MOMENTS
 ) -> Row:
     """One run that is killed at each of these, and started again each time."""
     row = Row("SIGKILL as a file is put in place", "goes on where it was")
-    places = Places(folder / "results", folder / "cache", report=True)
-    for pattern, when in writes:
+    report = any("leaderboard" in word for moment in moments for word in moment)
+    places = Places(folder / "results", folder / "cache", report=report)
+    for moment in moments:
         before = standing(places.results)
-        ended = stage.finish(places, ("dies_writing", pattern, when))
+        ended = stage.finish(places, moment)
         row.tried += 1
-        row.expect(ended.code == -signal.SIGKILL, f"{pattern}: ended with {ended.code}: {ended.last}")
+        row.expect(ended.code == -signal.SIGKILL, f"{moment}: {ended.code}, {ended.said[-500:]}")
         row.lost += gone(before, places.results)
     row.expect((ended := stage.finish(places)).code == 0, f"at last: {ended.said[-500:]}")
     row.check(ledger, places.results, places.cache / "features", places.cache / "corpora")

@@ -153,6 +153,17 @@ def dies_writing(pattern: str, when: str) -> None:
     _at_writes(pattern, when, strike)
 
 
+def dies_removing_checkpoints() -> None:
+    """Everything is killed when the first of a cohort's training checkpoints is removed."""
+    from bench.training import run
+
+    def forget(training: Path) -> None:
+        next(training.iterdir()).unlink()
+        os.killpg(0, signal.SIGKILL)
+
+    run._forget = forget
+
+
 def disk_full_at(pattern: str, ballast: str) -> None:
     """The disk is full, for real, as soon as a file or folder whose path fits is to be written."""
 

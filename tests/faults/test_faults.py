@@ -68,12 +68,14 @@ def test_a_ledger_sees_what_is_missing_changed_or_left(whole, ledger, tmp_path):
 
 
 def test_killed_at_any_write_a_run_goes_on_to_the_same_result(stage, ledger, tmp_path):
-    assert_held(kills.at_writes(stage, tmp_path, ledger, kills.WRITES[1::3]))
+    assert_held(kills.at_writes(stage, tmp_path, ledger, kills.MOMENTS[1:11:3]))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_says_so_in_one_sentence_and_goes_on(stage, ledger, tmp_path, number):
-    assert_held(stops.stopped(stage, tmp_path, ledger, number, ("as the cohort starts", "in training")))
+@pytest.mark.parametrize(
+    ("number", "moment"), [(signal.SIGINT, "as the cohort starts"), (signal.SIGTERM, "in training")]
+)
+def test_a_stopped_run_says_so_in_one_sentence_and_goes_on(stage, ledger, tmp_path, number, moment):
+    assert_held(stops.stopped(stage, tmp_path, ledger, number, (moment,)))
 
 
 def test_a_full_disk_is_one_sentence_and_costs_nothing(stage, ledger, tmp_path):
@@ -102,11 +104,11 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(stage, cache, ledger, 
 
 
 def test_a_student_that_diverges_harms_no_mate(stage, cache, ledger, tmp_path):
-    assert_held(students.diverged(stage, tmp_path, cache, ledger))
+    assert_held(students.diverged(stage, tmp_path, cache, ledger, students.DIVERGED[1:]))
 
 
 def test_a_student_out_of_memory_harms_no_mate(stage, cache, ledger, tmp_path):
-    assert_held(students.without_memory(stage, tmp_path, cache, ledger, students.WITHOUT_MEMORY[1:]))
+    assert_held(students.without_memory(stage, tmp_path, cache, ledger, students.WITHOUT_MEMORY[2:]))
 
 
 def test_a_killed_worker_is_a_reason_and_its_work_goes_on(stage, cache, ledger, tmp_path):
