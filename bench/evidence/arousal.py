@@ -60,7 +60,7 @@ def expected(errors: Counts) -> Scores:
         before = table
         table = table * _share(rows, table.sum(-1))[..., :, None]
         table = table * _share(columns, table.sum(-2))[..., None, :]
-        if np.allclose(table, before, rtol=CLOSE, atol=0):
+        if (np.abs(table - before) <= CLOSE * before).all():
             break
     return table
 
