@@ -260,7 +260,7 @@ def test_a_training_is_interrupted_when_its_time_is_over_and_says_so(
         f"except KeyboardInterrupt: pathlib.Path({str(heard)!r}).touch(); sys.exit(130)"
     )
     monkeypatch.setattr(Training, "command", lambda self, places: [sys.executable, "-c", script])
-    said = Training(presets.build("open")).run(places, seconds=parts.GRACE_S + 2.0)
+    said = Training(presets.build("open")).run(places, seconds=parts.GRACE_S + 4.0)
     assert said == "interrupted, the next time goes on"
     assert heard.exists()
 
