@@ -86,8 +86,8 @@ def by_curve(profiles: pd.DataFrame) -> Curves:
     """The rows of every curve by length; the key: its CURVE columns."""
     if profiles.empty:
         return {}
-    groups = profiles.sort_values("seconds", kind="stable").groupby(CURVE, sort=False)
-    return {tuple(map(str, key)): rows for key, rows in groups}
+    groups = profiles.groupby(CURVE, sort=False)
+    return {tuple(map(str, key)): rows.sort_values("seconds") for key, rows in groups}
 
 
 def rival(curves: Curves, curve: pd.DataFrame, layout: str) -> pd.DataFrame:

@@ -86,6 +86,14 @@ def test_growth_and_crossovers_are_those_of_the_laws(store):
     assert math.isinf(row(store, "softmax_unfused")["faster_than_softmax_s"])
 
 
+def test_curves_stand_in_the_order_of_the_systems_wherever_they_begin(tmp_path):
+    store = Store(tmp_path)
+    for layout, lengths in (("gsa", (16.0, 64.0)), ("retnet", (4.0, 16.0)), ("softmax", (1.0, 16.0))):
+        for seconds in lengths:
+            store.write(profile(lambda t: t, layout, seconds))
+    assert curve_table.curves(every_profile(store))["layout"].tolist() == ["gsa", "retnet", "softmax"]
+
+
 def test_costs_at_the_longest_length_follow_from_the_record(store):
     store.write(swept(flops=2e9))
     found = row(store)
