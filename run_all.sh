@@ -92,17 +92,18 @@ install_locked() {
     fingerprint >.venv/installed
 }
 
-# A quick part of the tests that needs every package of pyproject.toml.
+# A quick part of the tests that needs every package of pyproject.toml but those of the extra `export`.
 OLDEST_TESTS=(
-    tests/test_supply_chain.py tests/mixers/test_mixers_{equations,export}.py
-    tests/bench/test_{cli,corpora_fetch,evidence_groups,evidence_store,export_files,features_audio}.py
-    tests/bench/test_{features_made_models,listing,measuring_profile,presets,report_write,training_cohort}.py
+    tests/test_supply_chain.py tests/supply tests/mixers/test_mixers_equations.py
+    tests/bench/test_{cli,corpora_fetch,evidence_groups,evidence_store,features_audio,features_made_models}.py
+    tests/bench/test_{listing,measuring_profile,presets,report_write,training_cohort}.py
 )
 
 test_oldest() {
     export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
     make_venv .venv-oldest
-    .venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e ".[dev]" ||
+    .venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt \
+        -e ".[pretrained,slurm]" fla-core hypothesis librosa packaging pytest pytest-xdist scikit-learn ||
         fail "the oldest versions cannot be installed, for the reason above"
     .venv-oldest/bin/python -m pytest -n 2 --dist loadfile -m "not slow" "${OLDEST_TESTS[@]}" "$@"
 }

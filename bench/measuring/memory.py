@@ -30,7 +30,7 @@ def peak_bytes(run: Callable[[], object]) -> int | None:
     What `run` returns is held until the peak has been read.
     """
     gc.collect()
-    _trim_heap()
+    trim_heap()
     if not _reset_peak():
         return None
     before = _status_bytes("VmRSS")
@@ -89,7 +89,7 @@ def _status_bytes(field: str) -> int:
     raise OSError(f"{STATUS} has no {field}")
 
 
-def _trim_heap() -> None:
+def trim_heap() -> None:
     """Give freed heap back to the system; does nothing where the C library is not glibc."""
     try:
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,9 +1,9 @@
-"""The figure of a long run: what was held at every moment, and the floors that the verdict rests on.
+"""The figure of a long run: what was held at every moment, and the rests that the verdict is taken from.
 
     figure = draw(table, found)         # save it with `bench.report.figures.saving.save`
 
-Faint lines are samples, marks the floors of the rounds; the line through them is the slope that was found,
-from where the warm-up ends.
+Faint lines are samples, marks what was held at rest before each round; the line through them is the slope
+that was found, from where the warm-up ends.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
-from soak_verdict import QUANTITIES, Verdict, floors, warm
+from soak_verdict import QUANTITIES, Verdict, at_rest, warm
 
 from bench.report import style, units
 from bench.report.labels import EndLabel, at_line_ends, room
@@ -51,21 +51,21 @@ def _circumstances(table: pd.DataFrame) -> str:
         "training, profiling and reporting over and over in one process",
         f"{units.seconds(60 * round(table['seconds'].max() / 60))}, one sample a second",
         "faint: samples",
-        "marks: the least of each round",
-        "lines: its slope after the warm-up",
+        "marks: at rest before a round",
+        "lines: their slope after the warm-up",
     ]
     return " · ".join(parts)
 
 
 def _panel(axes: Axes, table: pd.DataFrame, found: Verdict, fields: dict[str, str]) -> None:
-    """Samples, floors and slopes of some quantities, each named at its end."""
-    least, ends = floors(table), []
+    """Samples, rests and slopes of some quantities, each named at its end."""
+    rests, ends = at_rest(table), []
     end = table["seconds"].max()
     for (field, name), look in zip(fields.items(), LOOKS, strict=False):
         axes.plot(table["seconds"], table[field], color=look.faded().colour, lw=0.6, zorder=1)
-        axes.plot(least["seconds"], least[field], ls="", zorder=3, **look.marker_style(3.0))
+        axes.plot(rests["seconds"], rests[field], ls="", zorder=3, **look.marker_style(3.0))
         ends.append(EndLabel(name, end, float(table[field].iloc[-1]), look.text, look.colour))
-        _slope(axes, least, found, field, look)
+        _slope(axes, rests, found, field, look)
     axes.set_xlim(0, end)
     axes.set_ylim(0, 1.08 * max(1, table[list(fields)].to_numpy().max()))
     memory = fields.keys() <= {"own_bytes", "children_bytes"}
@@ -80,9 +80,9 @@ def _panel(axes: Axes, table: pd.DataFrame, found: Verdict, fields: dict[str, st
     at_line_ends(axes, ends)
 
 
-def _slope(axes: Axes, least: pd.DataFrame, found: Verdict, field: str, look: Look) -> None:
-    """The line of a reading, through the middle of the floors that it was taken from."""
-    settled = warm(least)
+def _slope(axes: Axes, rests: pd.DataFrame, found: Verdict, field: str, look: Look) -> None:
+    """The line of a reading, through the middle of the rests that it was taken from."""
+    settled = warm(rests)
     for reading in found.readings:
         if reading.quantity.field == field:
             rounds = settled.index.to_numpy(dtype=float)

@@ -1,13 +1,13 @@
-"""Does anything grow? The least that is held in each round, and its slope over the rounds with an interval.
+"""Does anything grow? What is held at rest before each round, and its slope over the rounds with an interval.
 
     found = verdict(table)              # one row a sample, the fields of `soak_watch.Sample`
     found.leaks, found.undecided        # readings; neither: all is flat
     print(found.text())
 
-Within a round memory and handles rise and fall with what is under way; a leak raises the floor, the least
-value of each round. The slope is Theil and Sen's, the median of the slopes between all pairs, with the
-interval that inverts Kendall's test (Sen 1968): outliers, and steps that do not go on, hardly move it. The
-first quarter, while caches fill, and the last round, which was cut, are left out.
+Within a round memory and handles rise and fall with what is under way; the first sample of each is taken at
+rest. The slope is Theil and Sen's, the median of the slopes between all pairs, with the interval that inverts
+Kendall's test (Sen 1968): outliers, and steps that do not go on, hardly move it. The first quarter, while
+caches fill, and the last round, which was cut, are left out.
 """
 
 from __future__ import annotations
@@ -48,14 +48,12 @@ QUANTITIES = (
 
 @dataclass(frozen=True)
 class Reading:
-    """The growth of one quantity: its slope a round with an interval, and its floor at both ends."""
+    """The growth of one quantity: its slope a round, with an interval."""
 
     quantity: Quantity
     slope: float
     low: float
     high: float
-    first: float
-    last: float
 
     @property
     def leaks(self) -> bool:
@@ -100,8 +98,8 @@ class Verdict:
     def finding(self) -> str:
         """One sentence."""
         if self.leaks:
-            names = " and ".join(reading.quantity.name for reading in self.leaks)
-            return f"{names[0].upper()}{names[1:]} grow with every round."
+            names = ", ".join(reading.quantity.name for reading in self.leaks)
+            return f"Growing with every round: {names}."
         if self.undecided:
             return f"{self.rounds} rounds are too few to tell whether anything grows."
         return f"Memory, handles and files stay flat over {self.rounds:,} rounds."
@@ -111,28 +109,27 @@ class Verdict:
         return "\n".join([self.finding(), *(f"  {reading.text()}" for reading in self.readings)])
 
 
-def floors(table: pd.DataFrame) -> pd.DataFrame:
-    """The least of every quantity in each whole round, by round, with the time at which the round began."""
+def at_rest(table: pd.DataFrame) -> pd.DataFrame:
+    """What is held before each whole round, by round, with the time in seconds."""
     whole = table[table["round"] < table["round"].max()].groupby("round")
-    found = whole[[quantity.field for quantity in QUANTITIES]].min()
-    return found.assign(seconds=whole["seconds"].min())
+    return whole[["seconds", *(quantity.field for quantity in QUANTITIES)]].first()
 
 
 def verdict(table: pd.DataFrame) -> Verdict:
-    """What the samples of a run say; the rounds of its warm-up count among the `rounds` but have no say."""
-    least = floors(table)
-    settled = warm(least)
+    """What the samples of a run say; the rounds of its warm-up are counted, and have no say."""
+    rests = at_rest(table)
+    settled = warm(rests)
     if len(settled) < FEWEST:
-        return Verdict(len(least), ())
-    return Verdict(len(least), tuple(_reading(quantity, settled) for quantity in QUANTITIES))
+        return Verdict(len(rests), ())
+    return Verdict(len(rests), tuple(_reading(quantity, settled) for quantity in QUANTITIES))
 
 
-def warm(least: pd.DataFrame) -> pd.DataFrame:
-    """The floors after the warm-up."""
-    return least.iloc[int(np.ceil(WARM_UP * len(least))) :]
+def warm(rests: pd.DataFrame) -> pd.DataFrame:
+    """The rests after the warm-up."""
+    return rests.iloc[int(np.ceil(WARM_UP * len(rests))) :]
 
 
 def _reading(quantity: Quantity, settled: pd.DataFrame) -> Reading:
     values = settled[quantity.field].to_numpy(dtype=float)
     slope, _, low, high = theilslopes(values, settled.index.to_numpy(dtype=float), CONFIDENCE)
-    return Reading(quantity, float(slope), float(low), float(high), values[0], values[-1])
+    return Reading(quantity, float(slope), float(low), float(high))

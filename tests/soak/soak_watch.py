@@ -3,9 +3,10 @@
     for sample in samples(Round(folder), folder, seconds=3600):
         sample.round, sample.own_bytes, sample.handles, …
 
-`work(number)` is called with 0, 1, 2, …; it is pickled, since the process is a fresh one. What it prints goes
-to `folder/log.txt`, its temporary files to `folder/temporary`. Leaving the iteration ends the process and its
-children.
+`work(number)` is called with 0, 1, 2, …; it is pickled, since the process is a fresh one. Before each round
+the process rests, with nothing held that only waits to be freed, until it has been looked at. What it prints
+goes to `folder/log.txt`, its temporary files to `folder/temporary`. Leaving the iteration ends the process
+and its children.
 
 Children are weighed with what they share divided among them (PSS), since a fork takes memory out of its
 parent's USS for as long as it lives.
@@ -21,11 +22,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import psutil
 
+from bench.measuring.memory import trim_heap
 from bench.processes import cause_of_death, follow_parent
 
 SHARED = Path("/dev/shm")
@@ -56,7 +59,7 @@ def samples(work: Work, folder: Path, seconds: float, every_s: float = 1.0) -> I
     folder.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_repeat, args=(work, folder, sender))
+    process = context.Process(target=_repeat, args=(work, folder, 2 * every_s, sender))
     process.start()
     sender.close()
     try:
@@ -70,16 +73,16 @@ def samples(work: Work, folder: Path, seconds: float, every_s: float = 1.0) -> I
         receiver.close()
 
 
-def _repeat(work: Work, folder: Path, sender: Connection) -> None:
-    """The process: tells which round begins, with nothing left that only waits for the collector."""
+def _repeat(work: Work, folder: Path, rest_s: float, sender: Connection) -> None:
+    """The process: tells which round begins, rests, and works."""
     follow_parent()
     _stay_within(folder)
-    number = 0
-    while True:
-        sender.send(number)
-        work(number)
+    for number in count():
         gc.collect()
-        number += 1
+        trim_heap()
+        sender.send(number)
+        time.sleep(rest_s)
+        work(number)
 
 
 def _stay_within(folder: Path) -> None:

@@ -24,7 +24,7 @@ def table(rounds: int = 40, **grown: np.ndarray) -> pd.DataFrame:
     """Ten samples a round, flat but for the quantities that are given round by round."""
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"seconds": np.arange(10 * rounds), "round": np.repeat(np.arange(rounds), 10)})
-    busy = np.tile(np.r_[0, rng.uniform(0, 1, 9)], rounds)  # above the floor, while something is under way
+    busy = np.tile(np.r_[0, rng.uniform(0, 1, 9)], rounds)  # while something is under way
     rows["own_bytes"] = rows["resident_bytes"] = 500 * MB + 50 * MB * busy
     rows["children_bytes"] = 200 * MB + 400 * MB * busy
     for name, floor in {"handles": 16, "threads": 6, "children": 1, "files": 200, "shared": 0}.items():
@@ -63,12 +63,12 @@ def test_work_that_holds_nothing_is_flat(tmp_path):
     assert {reading.quantity.field for reading in found.readings if not reading.flat} <= {"own_bytes"}
 
 
-def test_growth_of_the_floor_is_a_leak_and_says_of_what():
+def test_growth_at_rest_is_a_leak_and_says_of_what():
     found = verdict(table(handles=np.arange(40) // 4))  # a handle every four rounds
-    assert found.finding() == "File handles grow with every round."
+    assert found.finding() == "Growing with every round: file handles."
 
 
-def test_noise_above_the_floor_is_flat():
+def test_noise_at_rest_is_flat():
     found = verdict(table(own_bytes=np.random.default_rng(1).normal(0, 0.2 * MB, 40)))
     assert not found.leaks
     assert not found.undecided

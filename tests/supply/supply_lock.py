@@ -7,7 +7,7 @@
 requirements.lock has the versions of constraints.txt, what torch asks for beside them where it comes with
 CUDA, and the SHA-256 of every file of each release, for all platforms. Another build (torch for processors
 alone) stands beside what the index has, and stays as long as the version does.
-constraints-oldest.txt has the lowest versions that pyproject.toml allows.
+constraints-oldest.txt has the lowest versions that pyproject.toml allows, without the extra `export`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ import hashlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 ROOT = Path(__file__).parents[2]
 LOCK, OLDEST = ROOT / "requirements.lock", ROOT / "constraints-oldest.txt"
-RESOLVE = ["uv", "pip", "compile", "--quiet", "--python-version", "3.11", "--all-extras"]
+RESOLVE = ["uv", "pip", "compile", "--quiet", "--python-version", "3.11"]
 PLAIN = ["--no-header", "--no-annotate"]
-LOCKED = ["--universal", "--generate-hashes", "--constraints", "constraints.txt"]
-LOWEST = ["--resolution", "lowest-direct", "--python-platform", "linux"]
+LOCKED = ["--all-extras", "--universal", "--generate-hashes", "--constraints", "constraints.txt"]
+LOWEST = ["--extra", "pretrained", "--extra", "slurm", "--resolution", "lowest-direct"]
+LOWEST += ["--python-platform", "linux"]
 BUILD = "pip\nsetuptools\n"  # what installs the rest
 PIN = re.compile(
     r"^(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?P<rest>[^\n]*\n(?:    --hash=.*\n)*)", re.MULTILINE
@@ -76,9 +78,15 @@ def of_files(wheels: list[Path]) -> Hashes:
 
 
 def resolved(options: list[str], more: str = "") -> str:
-    """What uv finds for pyproject.toml with every extra, and for the requirements in `more`."""
+    """What uv finds for pyproject.toml and for the requirements in `more`."""
     command = [*RESOLVE, *PLAIN, *options, "pyproject.toml", "-"]
     return subprocess.run(command, cwd=ROOT, input=more, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def tools() -> list[str]:
+    """What the tests need beside the suite."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [line for line in project["optional-dependencies"]["dev"] if not line.startswith("serbench")]
 
 
 def main() -> None:
@@ -88,7 +96,7 @@ def main() -> None:
         more[key] = [*more.get(key, []), *found]
     text = resolved(LOCKED, more=BUILD)
     LOCK.write_text(LOCK_HEAD + with_more(text, more), encoding="utf-8")
-    OLDEST.write_text(OLDEST_HEAD + resolved(LOWEST), encoding="utf-8")
+    OLDEST.write_text(OLDEST_HEAD + resolved(LOWEST, more="\n".join(tools())), encoding="utf-8")
 
 
 if __name__ == "__main__":
