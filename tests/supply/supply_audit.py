@@ -27,11 +27,12 @@ def main() -> int:
     """Ask, and say what was found."""
     with tempfile.TemporaryDirectory(prefix="serbench-audit-") as folder:
         venv.create(folder, with_pip=True)
-        python = str(Path(folder) / "bin" / "python")
-        if subprocess.run([python, "-m", "pip", "install", "--quiet", TOOL], check=False).returncode:
-            print(f"audit: {TOOL} cannot be installed from here, so nothing was checked")
+        python = [str(Path(folder) / "bin" / "python"), "-m"]
+        got = subprocess.run([*python, "pip", "install", "--quiet", TOOL], capture_output=True, check=False)
+        if got.returncode:
+            print(f"audit: {TOOL} cannot be had here, so nothing was checked")
             return 0
-        command = [python, "-m", "pip_audit", *ASK, "--requirement", str(LOCK)]
+        command = [*python, "pip_audit", *ASK, "--requirement", str(LOCK)]
         asked = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         answer = json.loads(asked.stdout)["dependencies"]
