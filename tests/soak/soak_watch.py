@@ -8,8 +8,8 @@ the process rests, with nothing held that only waits to be freed, until it has b
 goes to `folder/log.txt`, its temporary files to `folder/temporary`. Leaving the iteration ends the process
 and its children.
 
-Children are weighed with what they share divided among them (PSS), since a fork takes memory out of its
-parent's USS for as long as it lives.
+Memory is what no file backs: RSS less its shared part, on Linux. USS would do where a process is alone, but
+rises and falls with the libraries that other processes map, and with every fork.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Sample:
 
     seconds: float  # since the watch began
     round: int  # under way, from 0
-    own_bytes: int  # memory that is the process's alone (USS)
-    resident_bytes: int  # with what it shares (RSS)
+    own_bytes: int  # memory of the process that no file backs
+    resident_bytes: int  # all of it that is in memory (RSS)
     handles: int  # open files, pipes, sockets
     threads: int
     children: int
-    children_bytes: int  # PSS of all of them
+    children_bytes: int  # of all of them, that no file backs
     files: int  # under the folder
     shared: int  # in /dev/shm, younger than the watch
 
@@ -116,26 +116,32 @@ def _watched(
 
 def _sample(process: psutil.Process, folder: Path, begun: float, now: float, number: int) -> Sample:
     children = process.children(recursive=True)
-    memory = process.memory_full_info()
     return Sample(
         seconds=round(now, 3),
         round=number,
-        own_bytes=memory.uss,
-        resident_bytes=memory.rss,
+        own_bytes=_held_bytes(process),
+        resident_bytes=process.memory_info().rss,
         handles=process.num_fds(),
         threads=process.num_threads(),
         children=len(children),
-        children_bytes=sum(map(_share_bytes, children)),
+        children_bytes=sum(_held_or_gone(child) for child in children),
         files=sum(len(names) for _, _, names in os.walk(folder)),
         shared=sum(_younger(path, begun) for path in SHARED.glob("*")),
     )
 
 
-def _share_bytes(process: psutil.Process) -> int:
-    """PSS of a process, or USS where the system has none; 0 where it has just gone."""
+def _held_bytes(process: psutil.Process) -> int:
+    """Memory of a process that no file backs; USS where the system does not tell."""
+    memory = process.memory_info()
+    if hasattr(memory, "shared"):
+        return int(memory.rss - memory.shared)
+    return int(process.memory_full_info().uss)
+
+
+def _held_or_gone(process: psutil.Process) -> int:
+    """The same, 0 where the process has just gone."""
     try:
-        memory = process.memory_full_info()
-        return int(getattr(memory, "pss", memory.uss))
+        return _held_bytes(process)
     except psutil.Error:
         return 0
 
