@@ -243,11 +243,11 @@ def scheduling() -> Plan:
     SER_DATA_ROOT=/data serbench run scheduling
 
     One small system (softmax, 50k) on the five Luna-Jiménez folds from three seeds: 75 trainings. In all of
-    them emotion, gender and transcript (CTC on characters) share the encoder, so that a curriculum has tasks to
-    order and nothing but the sampler differs; the guide of diverse batches is the student itself. The report
-    compares the samplers, paired with uniform. The weights of the tasks, the stages and the number of epochs
-    are ours, made before any score was seen. RAVDESS has two sentences: what is learnt of them is little, and
-    says nothing of CTC elsewhere.
+    them emotion, gender and transcript (CTC on characters) share the encoder, so that a curriculum has tasks
+    to order and nothing but the sampler differs; the guide of diverse batches is the student itself. The
+    report compares the samplers, paired with uniform. The weights of the tasks, the stages and the number of
+    epochs are ours, made before any score was seen. RAVDESS has two sentences: what is learnt of them is
+    little, and says nothing of CTC elsewhere.
     """
     return Plan(
         name="scheduling",

@@ -25,6 +25,7 @@ _COST_HEADS: dict[str, tuple[str, Callable[[float], str]]] = {
     "energy_j": ("Energy", units.energy),
 }
 PARETO = "Pareto"
+SPLITS = "Folds × seeds"
 _FILES = {"float32_bytes": "float32 file", "int8_bytes": "int8 file"}  # columns of `sizes.with_files`
 
 
@@ -84,7 +85,7 @@ def _rows(rows: pd.DataFrame, measured: Sequence[dict[str, str]]) -> list[Row]:
         cells = _identity(row, str(place) if row["comparable"] else "") | _scores(row, baseline)
         cells |= {head: units.memory(row[name]) for name, head in _FILES.items() if name in held}
         note = row["note"] or _scored(row)
-        found.append(Row(cells | cost | {"Folds × seeds": note}, bool(row["rank_group"] == 1)))
+        found.append(Row(cells | cost | {SPLITS: note}, bool(row["rank_group"] == 1)))
     return found
 
 
@@ -204,7 +205,9 @@ def _spread(ranked: pd.DataFrame, measure: headline.Headline) -> str:
         return ""
     speakers = measure.gap(ranked["sd_speakers"].median())
     text = f"Standard deviation of a score (median system): {speakers} between choices of speakers"
-    if ranked["sd_seeds"].isna().all():
-        return f"{text}. {ONE_SEED} One seed: the spread between trainings is unknown, and in no interval."
-    seeds, both = (measure.gap(ranked[name].median()) for name in ("sd_seeds", "sd_both"))
-    return f"{text}, {seeds} between seeds, {both} between seeds that differs from speaker to speaker."
+    if not ranked["sd_seeds"].isna().all():
+        seeds, both = (measure.gap(ranked[name].median()) for name in ("sd_seeds", "sd_both"))
+        text += f", {seeds} between seeds, {both} between seeds that differs from speaker to speaker"
+    if (ranked["seeds"] > 1).all():
+        return f"{text}."
+    return f"{text}. {ONE_SEED} One seed: the spread between trainings is unknown, and in no interval."

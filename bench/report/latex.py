@@ -18,14 +18,14 @@ import pandas as pd
 
 from bench.evidence.reported import Reported
 from bench.report import published
-from bench.report.board import PARETO, Row, Section, sections_of
+from bench.report.board import ONE_SEED, PARETO, SPLITS, Row, Section, sections_of
 from bench.report.leaderboard import SYNTHETIC
 
 _HEADER = r"""% Written by `serbench report` from the records in this folder. Needs \usepackage{booktabs}.
 """
 _MARKS = "k: thousands of parameters. Bold: the best score and those that cannot be told apart from it."
 _FRONT = " Star: no other system is as fast at that length and as accurate, and better in one of the two."
-_SKIPPED = ("#", "Direction", "Rank", "Macro-F1 %", "WA %", "Folds × seeds", PARETO)
+_SKIPPED = ("#", "Direction", "Rank", "Macro-F1 %", "WA %", SPLITS, PARETO)
 _SHORT = {"Parameters (k)": "k"}
 _ESCAPES = str.maketrans(
     {
@@ -94,8 +94,9 @@ def _stand_ins(heads: Sequence[str]) -> list[str]:
 
 def _line(row: Row, heads: Sequence[str]) -> str:
     causal = ", causal" if row.cells["Direction"] == "causal" else ""
+    mark = ONE_SEED if row.cells[SPLITS].endswith(ONE_SEED) else ""
     cells = {head: escaped(row.cells[head]) for head in heads}
-    cells["System"] += causal
+    cells["System"] += causal + escaped(mark)
     if row.leads:
         score = heads[2]
         cells[score] = rf"\textbf{{{cells[score]}}}"

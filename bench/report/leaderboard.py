@@ -15,7 +15,7 @@ import pandas as pd
 
 from bench.evidence.reported import Reported
 from bench.report import findings, published, samplers, sizes, units
-from bench.report.board import PARETO, Section, sections_of
+from bench.report.board import PARETO, SPLITS, Section, sections_of
 
 _INTRODUCTION = """\
 # Leaderboard
@@ -35,7 +35,7 @@ CCC is the concordance correlation coefficient of an attribute, or the mean of a
 trained, the mean orders the table and Δ is the difference in it.
 """
 SYNTHETIC = "Synthetic corpus (smoke test, not a result)"
-_WORDS = ("System", samplers.HEAD, "Direction", PARETO, "Fronts", "Folds × seeds", "Score", "Where", "Source")
+_WORDS = ("System", samplers.HEAD, "Direction", PARETO, "Fronts", SPLITS, "Score", "Where", "Source")
 
 
 def markdown(

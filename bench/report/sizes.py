@@ -26,7 +26,7 @@ from bench.evidence.records import ExportRecord, Parameters, RunRecord, Weights
 from bench.evidence.store import Store
 from bench.report import findings, units
 from bench.report import sections as named
-from bench.report.board import Row, Section
+from bench.report.board import SPLITS, Row, Section
 from bench.report.tables import BASELINE, accuracy_of
 
 FILES: dict[Weights, str] = {"float32": "float32", "int8-dynamic": "int8"}
@@ -212,7 +212,7 @@ def _rows(rows: pd.DataFrame, shown: pd.DataFrame) -> Iterator[Row]:
             word for cost, word in FRONTS.items() if key in fronts.index and fronts.at[key, f"front_{cost}"]
         ]
         scored = f"{first['folds']} × {first['seeds']}"
-        yield Row(cells | {"Fronts": ", ".join(worth), "Folds × seeds": first["note"] or scored}, bool(worth))
+        yield Row(cells | {"Fronts": ", ".join(worth), SPLITS: first["note"] or scored}, bool(worth))
 
 
 def _cells(name: str, row: pd.Series | None) -> dict[str, str]:

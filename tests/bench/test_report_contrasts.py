@@ -85,8 +85,22 @@ def test_one_seed_has_an_interval_and_is_marked_in_every_format(tmp_path):
     text = (tmp_path / "leaderboard.md").read_text()
     assert "| 5 × 1† |" in text
     assert "† One seed" in text
-    assert r"\dag{} One seed" in (tmp_path / "leaderboard.tex").read_text()
+    latex = (tmp_path / "leaderboard.tex").read_text()
+    assert r"\dag{} One seed" in latex
+    assert r"RetNet\dag{} &" in latex
     assert '"seeds": 1,' in (tmp_path / "leaderboard.json").read_text()
+
+
+def test_the_only_system_with_one_seed_is_marked_and_the_mark_explained(tmp_path):
+    store = Store(tmp_path)
+    fixtures.write_runs(store, ["softmax"], seeds=SEEDS)
+    fixtures.write_runs(store, ["retnet"])
+    write_tables(tmp_path)
+    latex = (tmp_path / "leaderboard.tex").read_text()
+    assert r"RetNet\dag{} &" in latex
+    assert r"Softmax\dag{}" not in latex
+    assert "between seeds" in latex
+    assert r"\dag{} One seed" in latex
 
 
 def test_several_seeds_are_not_marked(store):
