@@ -23,6 +23,7 @@ from bench.errors import SuiteError
 from bench.evidence.store import Store
 from bench.report import figure_entries, figures, findings, style
 from bench.report.details import Details
+from bench.report.figures import lines as line_figures
 from bench.report.figures.figure2 import as_published
 from bench.report.figures.pareto import pareto_points
 from bench.report.sheets import SCREEN, VENUES, Sheet, venue
@@ -369,3 +370,17 @@ def test_measured_widths_are_those_of_drawn_text():
 
 def test_tables_may_be_empty():
     assert list(figures.draw(pd.DataFrame(), pd.DataFrame())) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "converged", "quantity", "said"),
+    [
+        ("ok", True, findings.LATENCY, []),
+        ("ok", False, findings.LATENCY, ["hollow: did not converge"]),
+        ("ok", False, findings.MEMORY, []),
+        ("failed", False, findings.LATENCY, ["×: the last length reached"]),
+    ],
+)
+def test_a_subtitle_names_the_marks_that_its_lines_have(status, converged, quantity, said):
+    profiles = pd.DataFrame({"status": ["ok", status], "converged": [True, converged]})
+    assert line_figures.marks(profiles, [quantity]) == said

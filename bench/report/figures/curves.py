@@ -71,10 +71,7 @@ def _subtitle(profiles: pd.DataFrame, drawn: pd.DataFrame, quantity: Quantity) -
     remarks.append("Tᵖ: growth with length towards the end")
     if curve_table.overtakes(drawn, quantity):
         remarks.append("ring: fused softmax is undercut from there on")
-    if (profiles["status"] != "ok").any():
-        remarks.append("×: the last length reached")
-    if quantity is findings.LATENCY and not drawn["converged"].all():
-        remarks.append("hollow: did not converge")
+    remarks += lines.marks(profiles, [quantity])
     if len(zero):
         remarks.append(f"{units.counted(len(zero), 'point')} of 0 bytes left out")
     return "\n".join([f"{what} · {first['hardware']} · {first['setting']}", " · ".join(remarks)])

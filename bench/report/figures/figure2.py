@@ -109,7 +109,7 @@ def _subtitle(shown: pd.DataFrame, printed: bool) -> str:
     remarks = ["softmax bidirectional, the others causal (dashed), as published"]
     remarks += [f"+: as printed in {SOURCE}, on one H100"] if printed else []
     remarks += ["Tᵖ: growth with length towards the end"]
-    remarks += ["×: the last length reached"] if (shown["status"] != "ok").any() else []
+    remarks += lines.marks(shown, list(_QUANTITIES))
     return "\n".join([what, " · ".join(remarks)])
 
 

@@ -93,6 +93,14 @@ def _ladder(steps: Sequence[float], low: float, high: float) -> list[float]:
     return [value for value in values if low <= value <= high]
 
 
+def marks(profiles: pd.DataFrame, quantities: Sequence[Quantity]) -> list[str]:
+    """What a subtitle says of crosses and hollow markers, where there are any in such lines."""
+    done = profiles["status"] == "ok"
+    said = [] if done.all() else ["×: the last length reached"]
+    unsure = findings.LATENCY in quantities and not profiles["converged"][done].all()
+    return [*said, "hollow: did not converge"] if unsure else said
+
+
 def measured(profiles: pd.DataFrame, quantity: Quantity) -> pd.DataFrame:
     """The rows that have the quantity; none is drawn at 0."""
     return profiles[(profiles["status"] == "ok") & (profiles[quantity.value] > 0)]
