@@ -82,7 +82,9 @@ def test_unknown_mixer_is_one_sentence_before_anything_is_timed(tmp_path: Path) 
 
 
 def test_real_mixer_and_encoder_are_measured(tmp_path: Path) -> None:
-    profiling = QUICK.model_copy(update={"targets": ("mixer", "encoder"), "seconds": (0.51,)})
+    profiling = QUICK.model_copy(
+        update={"targets": ("mixer", "encoder"), "seconds": (0.51,), "time_limit_s": 1.0}
+    )
     assert profile(profiling, FEATURES, ENCODER, ("retnet",), Store(tmp_path)) == Summary(done=2)
     mixer, encoder = sorted(Store(tmp_path).profiles(), key=lambda record: record.shape.target == "encoder")
     built = mixers.build("retnet", ENCODER.d_model, ENCODER.num_heads)
