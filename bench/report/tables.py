@@ -83,13 +83,16 @@ def score_tables(
 
 
 def _in_order(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Of one corpus and protocol the comparison of most systems comes first; in it the best."""
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame(rows)
     table["headline"] = table["uar"].where(table["emotions"].map(len) > 0, table["ccc"])
-    order = ["synthetic", "corpus", "protocol", "comparison", "comparable", "headline", "layout", "direction"]
-    upward = [True, True, True, True, False, False, True, True]
-    return table.sort_values(order, ascending=upward, ignore_index=True).drop(columns="headline")
+    table["systems"] = table.groupby("comparison")["layout"].transform("size")
+    upward = {"synthetic": True, "corpus": True, "protocol": True, "systems": False, "comparison": True}
+    upward |= {"comparable": False, "headline": False, "layout": True, "direction": True}
+    table = table.sort_values(list(upward), ascending=list(upward.values()), ignore_index=True)
+    return table.drop(columns=["headline", "systems"])
 
 
 def _accuracy_rows(compared: Compared, baseline: str) -> list[dict[str, Any]]:

@@ -196,3 +196,16 @@ def test_seeds_on_other_utterances_are_not_pooled(tmp_path):
     row = accuracy_table(store).set_index("layout").loc["retnet"]
     assert row["note"] == "other utterances in seed 1: lacks 1 (such as 01-000), adds 1 (such as x)"
     assert not row["comparable"]
+
+
+def test_of_one_corpus_the_comparison_of_most_systems_comes_first(tmp_path):
+    store = Store(tmp_path)
+    fixtures.write_runs(store, ["softmax", "retnet"], folds=(0,))
+    table = fixtures.manifest()
+    for epochs in (3, 5, 7, 11, 13):  # recipes of one system each, some of them with a lower hash
+        cell = fixtures.ravdess_cell("softmax", 0, 0)
+        cell = cell.model_copy(update={"recipe": cell.recipe.model_copy(update={"epochs": epochs})})
+        fixtures.write_run(store, cell, fixtures.fold_part(table, 0))
+    found = accuracy_table(store)
+    assert found["comparison"].min() < found["comparison"].iloc[0]
+    assert found["comparison"].value_counts(sort=False).tolist() == [2, 1, 1, 1, 1, 1]
