@@ -109,7 +109,7 @@ def _subtitle(shown: pd.DataFrame, printed: bool) -> str:
     remarks = ["softmax bidirectional, the others causal (dashed), as published"]
     remarks += [f"+: as printed in {SOURCE}, on one H100"] if printed else []
     remarks += ["Tᵖ: growth with length towards the end"]
-    remarks += lines.marks(shown, list(_QUANTITIES))
+    remarks += lines.marks(shown, _QUANTITIES)
     return "\n".join([what, " · ".join(remarks)])
 
 
